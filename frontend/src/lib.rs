@@ -1,0 +1,1 @@
+//! Symbolic tensors, layers, losses and optimisers.

@@ -1,0 +1,1 @@
+//! Kiln: an ahead-of-time graph compiler for training neural networks.
