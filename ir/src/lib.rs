@@ -1,1 +1,28 @@
-//! Kiln's three levels of IR.
+//! Kiln's three levels of IR: graph (tensors), kernel (loops) and program (launches over an arena).
+//!
+//! This crate holds data and its meaning: types, the op table, verifiers, the texts and their parsers, and the reference interpreter.
+//! It changes nothing (passes do) and performs no input or output.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod diagnostic;
+mod dtype;
+mod expr;
+mod index;
+mod init;
+pub mod kernel;
+mod place;
+pub mod program;
+mod shape;
+
+pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};
+pub use diagnostic::{Code, Diagnostic};
+pub use dtype::DType;
+pub use expr::{Binary, Comparison, Expr, Load, LocalId, Monoid, Number, TensorId, Unary};
+pub use index::{Atom, AxisId, Index};
+pub use init::Init;
+pub use kernel::Kernel;
+pub use place::Place;
+pub use program::Program;
+pub use shape::{Dim, Shape, Type};

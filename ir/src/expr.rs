@@ -1,0 +1,274 @@
+//! Scalar expressions: what an op computes for one element.
+//!
+//! One tree type serves the op table (`Body::value`), the interpreter, the kernel level and both code writers. Names bound by `let`
+//! and the results of reductions are [`Expr::Local`]s; a tree is therefore pure and can be copied, substituted and compared.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AxisId, DType, Dim, Index};
+
+/// A value bound inside a kernel: a `let`, or the result of a reduction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct LocalId(pub u32);
+
+/// A tensor that an expression reads: an operand of an op, or a parameter of a kernel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct TensorId(pub u32);
+
+/// A literal. Floats are kept by their bits so that expressions have equality and order; NaN is allowed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Number(u64);
+
+impl Number {
+    /// The literal of this value. Every `i64` that a model writes fits an `f64` exactly up to 2^53, which the parser checks.
+    pub fn new(value: f64) -> Number {
+        Number(value.to_bits())
+    }
+
+    /// The value.
+    pub fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// One element of a tensor, by its index; outside the tensor it is `fill`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Load {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// One expression for each of its axes.
+    pub index: Vec<Index>,
+    /// The value where an index is out of range or an exact division is not. `None`: proven to be in range.
+    pub fill: Option<Number>,
+}
+
+/// A scalar expression. The dtype of a node is that of its operands, except where said.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Expr {
+    /// A literal of a dtype.
+    Number(Number, DType),
+    /// The value of an index expression, as `i64`.
+    Index(Index),
+    /// An extent at run time, as `i64`.
+    Extent(Dim),
+    /// A `let`, or the result of a reduction.
+    Local(LocalId),
+    /// An element of a tensor.
+    Load(Load),
+    /// A function of one value.
+    Unary(Unary, Box<Expr>),
+    /// A function of two values of one dtype.
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// A comparison of two values of one dtype; `bool`.
+    Compare(Comparison, Box<Expr>, Box<Expr>),
+    /// `condition ? then : otherwise`; both sides may be evaluated.
+    Select(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// Conversion as PyTorch's `to`: floats to integers truncate, anything to `bool` is `!= 0`.
+    Cast(DType, Box<Expr>),
+    /// An `i64` index that must lie in `0..bound`; the step stops with a clear error where it does not.
+    Check(Box<Expr>, Dim),
+}
+
+macro_rules! named_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: &[$name] = &[$($name::$variant,)*];
+
+            /// The name in IR text.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            /// The variant with this name in IR text.
+            pub fn from_name(name: &str) -> Option<$name> {
+                Self::ALL.iter().copied().find(|variant| variant.name() == name)
+            }
+        }
+    };
+}
+
+named_enum! {
+    /// Functions of one value.
+    Unary {
+        /// `-x`.
+        Neg = "neg",
+        /// `|x|`.
+        Abs = "abs",
+        /// `e^x`.
+        Exp = "exp",
+        /// Natural logarithm.
+        Log = "log",
+        /// Square root.
+        Sqrt = "sqrt",
+        /// Hyperbolic tangent.
+        Tanh = "tanh",
+        /// The error function.
+        Erf = "erf",
+        /// Sine, radians.
+        Sin = "sin",
+        /// Cosine, radians.
+        Cos = "cos",
+        /// The greatest integer that is not above.
+        Floor = "floor",
+        /// Logical negation of a `bool`.
+        Not = "not",
+    }
+}
+
+named_enum! {
+    /// Functions of two values of one dtype.
+    Binary {
+        /// `a + b`; integers wrap.
+        Add = "+",
+        /// `a - b`.
+        Sub = "-",
+        /// `a * b`.
+        Mul = "*",
+        /// `a / b`; integers truncate towards zero.
+        Div = "/",
+        /// The greater; NaN if either is (PyTorch's `maximum`).
+        Max = "max",
+        /// The smaller; NaN if either is.
+        Min = "min",
+        /// `a` to the power of `b`.
+        Pow = "pow",
+        /// Logical and of two `bool`s.
+        And = "and",
+        /// Logical or of two `bool`s.
+        Or = "or",
+    }
+}
+
+named_enum! {
+    /// Comparisons; all but `!=` are false where a side is NaN.
+    Comparison {
+        /// Equal.
+        Eq = "==",
+        /// Not equal.
+        Ne = "!=",
+        /// Less.
+        Lt = "<",
+        /// Less or equal.
+        Le = "<=",
+        /// Greater.
+        Gt = ">",
+        /// Greater or equal.
+        Ge = ">=",
+    }
+}
+
+named_enum! {
+    /// How a reduction combines values. Each has an identity, and the order of combination is fixed by the kernel.
+    Monoid {
+        /// Sum from 0.
+        Sum = "sum",
+        /// Product from 1.
+        Product = "product",
+        /// Maximum from minus infinity; NaN if any is.
+        Max = "max",
+        /// Minimum from infinity; NaN if any is.
+        Min = "min",
+        /// The row-major position of the first maximum in the reduction's axes, as `i64`; NaN counts as greatest.
+        ArgMax = "argmax",
+    }
+}
+
+impl Expr {
+    /// A literal.
+    pub fn number(value: f64, dtype: DType) -> Expr {
+        Expr::Number(Number::new(value), dtype)
+    }
+
+    /// The position on an axis.
+    pub fn axis(axis: u32) -> Expr {
+        Expr::Index(Index::axis(AxisId(axis)))
+    }
+
+    /// A function of one value.
+    pub fn unary(op: Unary, x: Expr) -> Expr {
+        Expr::Unary(op, Box::new(x))
+    }
+
+    /// A function of two values.
+    pub fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
+        Expr::Binary(op, Box::new(a), Box::new(b))
+    }
+
+    /// A comparison.
+    pub fn compare(op: Comparison, a: Expr, b: Expr) -> Expr {
+        Expr::Compare(op, Box::new(a), Box::new(b))
+    }
+
+    /// A choice.
+    pub fn select(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+        Expr::Select(Box::new(condition), Box::new(then), Box::new(otherwise))
+    }
+
+    /// A conversion.
+    pub fn cast(dtype: DType, x: Expr) -> Expr {
+        Expr::Cast(dtype, Box::new(x))
+    }
+
+    /// The dtype, given those of tensors and locals.
+    pub fn dtype(&self, tensor: &dyn Fn(TensorId) -> DType, local: &dyn Fn(LocalId) -> DType) -> DType {
+        match self {
+            Expr::Number(_, dtype) | Expr::Cast(dtype, _) => *dtype,
+            Expr::Index(_) | Expr::Extent(_) | Expr::Check(..) => DType::I64,
+            Expr::Local(id) => local(*id),
+            Expr::Load(load) => tensor(load.tensor),
+            Expr::Unary(_, x) | Expr::Binary(_, x, _) | Expr::Select(_, x, _) => x.dtype(tensor, local),
+            Expr::Compare(..) => DType::Bool,
+        }
+    }
+
+    /// The same node with `map` applied to each operand and to each expression inside its indices (not to axes).
+    pub fn map_operands(&self, map: &mut dyn FnMut(&Expr) -> Expr) -> Expr {
+        let mut boxed = |x: &Expr| Box::new(map(x));
+        match self {
+            Expr::Number(..) | Expr::Extent(_) | Expr::Local(_) => self.clone(),
+            Expr::Index(index) => Expr::Index(index.substitute(&mut Index::axis, &mut |x| *boxed(x))),
+            Expr::Load(load) => {
+                let index = load.index.iter().map(|i| i.substitute(&mut Index::axis, &mut |x| *boxed(x))).collect();
+                Expr::Load(Load { tensor: load.tensor, index, fill: load.fill })
+            }
+            Expr::Unary(op, x) => Expr::Unary(*op, boxed(x)),
+            Expr::Binary(op, a, b) => Expr::Binary(*op, boxed(a), boxed(b)),
+            Expr::Compare(op, a, b) => Expr::Compare(*op, boxed(a), boxed(b)),
+            Expr::Select(c, a, b) => Expr::Select(boxed(c), boxed(a), boxed(b)),
+            Expr::Cast(dtype, x) => Expr::Cast(*dtype, boxed(x)),
+            Expr::Check(x, bound) => Expr::Check(boxed(x), *bound),
+        }
+    }
+
+    /// The expression with every axis replaced, everywhere.
+    pub fn substitute_axes(&self, axis: &mut dyn FnMut(AxisId) -> Index) -> Expr {
+        match self {
+            Expr::Index(index) => Expr::Index(substitute_index(index, axis)),
+            Expr::Load(load) => {
+                let index = load.index.iter().map(|i| substitute_index(i, axis)).collect();
+                Expr::Load(Load { tensor: load.tensor, index, fill: load.fill })
+            }
+            _ => self.map_operands(&mut |x| x.substitute_axes(axis)),
+        }
+    }
+
+    /// Calls `visit` with this expression and every one below it, also those inside indices; parents first.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
+        self.map_operands(&mut |x| {
+            x.for_each(visit);
+            x.clone()
+        });
+    }
+}
+
+fn substitute_index(index: &Index, axis: &mut dyn FnMut(AxisId) -> Index) -> Index {
+    // Values inside an index are expressions over the same axes; two closures cannot share `axis`, so collect first.
+    let axis = std::cell::RefCell::new(axis);
+    index.substitute(&mut |id| (axis.borrow_mut())(id), &mut |x| x.substitute_axes(&mut |id| (axis.borrow_mut())(id)))
+}

@@ -1,0 +1,40 @@
+//! How a persistent tensor starts: resolved to a distribution when the model is traced, drawn when the program is loaded.
+
+use serde::{Deserialize, Serialize};
+
+/// The initial values of a parameter, a buffer or an optimiser's state.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub enum Init {
+    /// All zero.
+    #[default]
+    Zeros,
+    /// All one value.
+    Constant(f64),
+    /// Uniform on `[low, high)`.
+    Uniform {
+        /// Lower bound.
+        low: f64,
+        /// Upper bound.
+        high: f64,
+    },
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Normal, drawn again outside `[low, high]`.
+    TruncatedNormal {
+        /// Mean before truncation.
+        mean: f64,
+        /// Standard deviation before truncation.
+        std: f64,
+        /// Lower bound.
+        low: f64,
+        /// Upper bound.
+        high: f64,
+    },
+    /// Every value, row-major.
+    Data(Vec<f64>),
+}

@@ -1,0 +1,47 @@
+//! Source places: where in the user's own code a value was made, kept as syntax through every stage.
+
+use std::fmt;
+use std::panic::Location;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the user's source and the module path that was being traced there.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// The file as the compiler names it; empty when the value has no place (a pass made it).
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// The module path, as in `layer1.0.conv1`; empty at the root.
+    pub module: String,
+}
+
+impl Place {
+    /// No place: the value comes from no line of the user's.
+    pub const NONE: Place = Place { file: String::new(), line: 0, column: 0, module: String::new() };
+
+    /// The place of a `#[track_caller]` caller.
+    pub fn of(location: &Location<'_>, module: &str) -> Place {
+        Place {
+            file: location.file().to_owned(),
+            line: location.line(),
+            column: location.column(),
+            module: module.to_owned(),
+        }
+    }
+
+    /// Whether this is no place.
+    pub fn is_none(&self) -> bool {
+        self.file.is_empty()
+    }
+}
+
+/// `lenet.rs:14:17`, the file without its folders, and `in layer1.0` when inside a module.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)?;
+        if self.module.is_empty() { Ok(()) } else { write!(f, " in {}", self.module) }
+    }
+}
