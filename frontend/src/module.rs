@@ -38,7 +38,8 @@ use crate::{Buffer, Parameter};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model",
     label = "not a model",
-    note = "put `#[model]` on the struct `{Self}`"
+    note = "a struct that holds layers or parameters becomes one with `#[model]` on it",
+    note = "a field that is configuration needs `#[model(skip)]`"
 )]
 pub trait Module {
     /// Shows each member to `visitor`, under its name in the `state_dict`.
@@ -80,7 +81,8 @@ pub trait Visitor {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a `#[model]`",
     label = "neither a model nor a known type of configuration",
-    note = "if it holds parameters, put `#[model]` on the struct `{Self}`; if it is configuration, put `#[model(skip)]` on the field"
+    note = "a struct that holds layers or parameters becomes a model with `#[model]` on it",
+    note = "a field that is configuration needs `#[model(skip)]`"
 )]
 pub trait Member {
     /// Shows this to `visitor` as the member `name`.
@@ -225,7 +227,8 @@ impl<T: Member> Member for Option<T> {
 
 macro_rules! configuration {
     ($([$($generics:tt)*] $type:ty),+ $(,)?) => {
-        $(impl<$($generics)*> Member for $type {
+        $(#[diagnostic::do_not_recommend]
+        impl<$($generics)*> Member for $type {
             fn visit_as(&self, _name: &str, _visitor: &mut dyn Visitor) {}
         })+
     };

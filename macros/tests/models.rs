@@ -182,7 +182,7 @@ fn a_resnet_has_the_names_of_pytorch() {
 struct Note;
 
 #[model]
-pub struct Odd<'a, M, T: Clone = f32>
+struct Odd<'a, M, T: Clone = f32>
 where
     M: Forward<Tensor>,
 {

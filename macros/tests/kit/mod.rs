@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::panic::Location;
 
-pub use kiln_frontend::{Forward, Member, Module, Parameter, Visitor};
+pub use kiln_frontend::{Forward, Member, Module, Visitor};
 use kiln_macros::model;
 
 thread_local! {
