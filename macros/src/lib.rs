@@ -88,7 +88,8 @@ use crate::errors::Errors;
 /// * `#[model(skip)]`: the field contributes nothing and may have any type.
 /// * `#[model(name = "fc")]`: the field has this name in the `state_dict`.
 ///
-/// Type parameters are bound as the fields need it: `struct Residual<M> { body: M }` is a model if `M` is one.
+/// Type parameters are bound as the fields need it: `struct Residual<M> { body: M }` is a model if `M` is one. Its impl block
+/// says the same: `impl<M: Layer> Residual<M>`.
 ///
 /// The struct itself is left as it is; this is added:
 ///

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::Parser;
-use syn::{Attribute, Field, Ident, LitStr, Member, Path, Type};
+use syn::{Attribute, Field, LitStr, Member, Path};
 
 use crate::errors::Errors;
 
@@ -73,18 +73,6 @@ pub fn default_name(member: &Member) -> LitStr {
 /// The `#[cfg(…)]` among the attributes: what is emitted for an item is there when the item is.
 pub fn cfgs(attributes: &[Attribute]) -> Vec<&Attribute> {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
-}
-
-/// Whether any identifier of `ty` is one of `idents`.
-pub fn mentions(ty: &Type, idents: &[&Ident]) -> bool {
-    fn search(tokens: TokenStream, idents: &[&Ident]) -> bool {
-        tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => idents.iter().any(|it| **it == ident),
-            proc_macro2::TokenTree::Group(group) => search(group.stream(), idents),
-            _ => false,
-        })
-    }
-    search(quote::ToTokens::to_token_stream(ty), idents)
 }
 
 fn check_name(name: &LitStr) -> syn::Result<()> {

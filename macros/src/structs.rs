@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Fields, Ident, Index, ItemStruct, LitStr, Member, Path, Type, TypeBareFn, TypeReference};
 
 use crate::errors::Errors;
-use crate::options::{cfgs, default_name, mentions, take_field_options};
+use crate::options::{cfgs, default_name, take_field_options};
 
 /// The struct, without our attributes on its fields, and its `impl Module`.
 ///
@@ -67,6 +67,18 @@ fn members(fields: &mut Fields) -> Vec<(Member, &mut syn::Field)> {
         None => Member::Unnamed(Index { index: index as u32, span: field.ty.span() }),
     };
     fields.iter_mut().enumerate().map(|(index, field)| (member((index, &*field)), field)).collect()
+}
+
+/// Whether any identifier of `ty` is one of `idents`.
+fn mentions(ty: &Type, idents: &[&Ident]) -> bool {
+    fn search(tokens: TokenStream, idents: &[&Ident]) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => idents.iter().any(|it| **it == ident),
+            TokenTree::Group(group) => search(group.stream(), idents),
+            _ => false,
+        })
+    }
+    search(ty.to_token_stream(), idents)
 }
 
 /// The names in the `state_dict`, with the field that took each.

@@ -1,6 +1,6 @@
 //! What `#[model]` makes of an impl block: calls of fields, places, scopes and `Forward`.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::useless_vec)]
 
 mod kit;
 

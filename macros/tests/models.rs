@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use kiln::{
-    Buffer, DType, Forward, Initializer, Layers, Module, Named, Parameter, Sequential, Tensor, named_modules,
+    Buffer, DType, Forward, Initializer, Layer, Layers, Module, Named, Parameter, Sequential, Tensor, named_modules,
     named_parameters, state_dict,
 };
 use kiln_macros::model;
@@ -196,9 +196,9 @@ where
     bodies: Vec<M>,
     phantom: PhantomData<T>,
     r#type: Linear,
-    #[cfg(any())]
+    #[cfg(not(test))]
     absent: Missing,
-    #[cfg(all())]
+    #[cfg(test)]
     present: Box<Linear>,
 }
 
@@ -233,6 +233,18 @@ fn fields_can_be_renamed_skipped_and_generic() {
 }
 
 #[model]
+struct Residual<M> {
+    body: M,
+}
+
+#[model]
+impl<M: Layer> Residual<M> {
+    fn forward(&self, x: Tensor) -> Tensor {
+        self.body(x) + x
+    }
+}
+
+#[model]
 struct Tied {
     embed: Rc<Linear>,
     unembed: Rc<Linear>,
@@ -258,8 +270,10 @@ fn layers_chain_in_every_container() {
     let linear = || Linear::new(2, 2);
     let layers = Layers::empty().push(linear()).push(Relu).push_named("head", linear());
     assert_eq!(names(&layers), ["0.weight", "0.bias", "head.weight", "head.bias"]);
+    let layers = layers.push(Residual { body: linear() });
+    assert_eq!(names(&layers)[4..], ["3.body.weight", "3.body.bias"]);
     let all = Sequential::new((layers, Relu, [Relu; 2], vec![Rc::new(linear())], Named::new("last", Some(linear()))));
-    assert_eq!(names(&all)[4..], ["3.0.weight", "3.0.bias", "last.weight", "last.bias"]);
+    assert_eq!(names(&all)[6..], ["3.0.weight", "3.0.bias", "last.weight", "last.bias"]);
     fn takes_a_tensor(_: &impl Forward<Tensor, Output = Tensor>) {}
     takes_a_tensor(&all);
 }
