@@ -67,6 +67,14 @@ fn places_survive_the_trait_and_the_containers() {
     assert_eq!(take_record().into_iter().map(|(name, line, _)| (name, line)).collect::<Vec<_>>(), expected);
 }
 
+#[test]
+fn places_survive_a_trait_object() {
+    let layer: Box<dyn Forward<Tensor, Output = Tensor>> = Box::new(Linear);
+    let line = line!() + 1;
+    let _ = layer.as_ref().forward(Tensor);
+    assert_eq!(take_record()[0].1, line);
+}
+
 #[model(crate = crate::kit)]
 #[derive(Clone)]
 struct Everywhere {
