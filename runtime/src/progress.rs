@@ -1,0 +1,310 @@
+//! Progress of a training run: a bar on a terminal, plain lines everywhere else. All of it goes to stderr, so that stdout stays
+//! the program's own.
+//!
+//! Lines, for logs: one per epoch, and in a long epoch one for each tenth of it at most. No escape code is ever written to
+//! something that is no terminal or to `TERM=dumb`, and no colour where `NO_COLOR` is set (<https://no-color.org>).
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// An epoch is long, and gets lines on its way, as soon as the last line is this old.
+const QUIET_TIME: Duration = Duration::from_secs(2);
+/// How often the bar's text is renewed: often enough to look alive, too seldom to cost anything.
+const BAR_INTERVAL: Duration = Duration::from_millis(50);
+const COLOURED_BAR: &str = "{prefix} {bar:28.cyan/blue} {pos}/{len}  {msg}  ETA {eta}";
+const PLAIN_BAR: &str = "{prefix} {bar:28} {pos}/{len}  {msg}  ETA {eta}";
+
+/// Shows how far a training loop is.
+///
+/// ```
+/// use kiln_runtime::progress::Progress;
+/// let (epochs, batches, batch_size) = (2, 3, 64);
+/// let mut progress = Progress::new();
+/// for epoch in 0..epochs {
+///     progress.epoch(epoch, epochs, batches);
+///     for _ in 0..batches {
+///         progress.step(0.25_f32, batch_size);
+///     }
+///     progress.finish(&[("loss", 0.25), ("accuracy", 0.97)]);
+/// }
+/// ```
+pub struct Progress {
+    output: Output,
+    epoch: EpochState,
+}
+
+/// What the surroundings can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Bar { coloured: bool },
+    Lines,
+}
+
+enum Output {
+    Bar { bar: ProgressBar, style: ProgressStyle },
+    Lines(Box<dyn Write + Send>),
+}
+
+/// The epoch that is running.
+struct EpochState {
+    /// `epoch 3/12`
+    title: String,
+    batches: usize,
+    steps_done: usize,
+    /// Steps that an earlier run had done; they say nothing about this run's speed.
+    steps_skipped: usize,
+    samples: usize,
+    started: Instant,
+    last_step: Instant,
+    last_shown: Instant,
+    tenths_shown: usize,
+}
+
+impl Progress {
+    /// Shows progress on stderr, in the form that fits it.
+    pub fn new() -> Self {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        let style = Style::choose(std::io::stderr().is_terminal(), &variable("TERM"), &variable("NO_COLOR"));
+        let output = match style {
+            Style::Bar { coloured } => {
+                let template = if coloured { COLOURED_BAR } else { PLAIN_BAR };
+                let style = ProgressStyle::with_template(template).expect("the template is a constant that parses");
+                Output::Bar { bar: ProgressBar::hidden(), style }
+            }
+            Style::Lines => Output::Lines(Box::new(std::io::stderr())),
+        };
+        Self { output, epoch: EpochState::begin(0, 0, 0, Instant::now()) }
+    }
+
+    /// Writes plain lines to `writer`, such as a log file.
+    pub fn lines_to(writer: impl Write + Send + 'static) -> Self {
+        Self { output: Output::Lines(Box::new(writer)), epoch: EpochState::begin(0, 0, 0, Instant::now()) }
+    }
+
+    /// Begins epoch `epoch`, counted from 0, of `epochs` epochs with `batches` steps each.
+    pub fn epoch(&mut self, epoch: u64, epochs: u64, batches: usize) {
+        self.epoch_at(epoch, epochs, batches, Instant::now());
+    }
+
+    /// Counts `steps` steps as done that a resumed run does not repeat. Call it right after [`Progress::epoch`].
+    pub fn skip(&mut self, steps: usize) {
+        self.epoch.steps_done += steps;
+        self.epoch.steps_skipped += steps;
+        self.epoch.tenths_shown = self.epoch.tenths_done();
+        if let Output::Bar { bar, .. } = &self.output {
+            bar.set_position(self.epoch.steps_done as u64);
+            bar.reset_eta();
+        }
+    }
+
+    /// One training step is done, on `samples` samples, with this loss.
+    pub fn step(&mut self, loss: impl Into<f64>, samples: usize) {
+        self.step_at(loss.into(), samples, Instant::now());
+    }
+
+    /// Ends the epoch with one line of figures. Time since the last step, such as an evaluation, does not count as
+    /// training.
+    pub fn finish(&mut self, summary: &[(&str, f64)]) {
+        let figures: String = summary.iter().map(|&(name, value)| format!("  {name} {}", short(value))).collect();
+        let epoch = &self.epoch;
+        let steps = epoch.steps_done - epoch.steps_skipped;
+        let line = format!("{}{figures}  {steps} steps  {}\n", epoch.title, epoch.speed());
+        // Progress that cannot be shown (a closed stderr) is no reason to stop training.
+        let _ = match &mut self.output {
+            Output::Bar { bar, .. } => {
+                bar.finish_and_clear();
+                std::io::stderr().write_all(line.as_bytes())
+            }
+            Output::Lines(writer) => writer.write_all(line.as_bytes()).and_then(|()| writer.flush()),
+        };
+    }
+
+    fn epoch_at(&mut self, epoch: u64, epochs: u64, batches: usize, now: Instant) {
+        self.epoch = EpochState::begin(epoch, epochs, batches, now);
+        if let Output::Bar { bar, style } = &mut self.output {
+            *bar = ProgressBar::with_draw_target(Some(batches as u64), ProgressDrawTarget::stderr());
+            bar.set_style(style.clone());
+            bar.set_prefix(self.epoch.title.clone());
+        }
+    }
+
+    fn step_at(&mut self, loss: f64, samples: usize, now: Instant) {
+        let epoch = &mut self.epoch;
+        epoch.steps_done += 1;
+        epoch.samples += samples;
+        epoch.last_step = now;
+        let first = epoch.steps_done == epoch.steps_skipped + 1;
+        match &mut self.output {
+            Output::Bar { bar, .. } => {
+                if first || now.duration_since(epoch.last_shown) >= BAR_INTERVAL {
+                    epoch.last_shown = now;
+                    bar.set_message(format!("loss {}  {}", short(loss), epoch.speed()));
+                }
+                bar.inc(1);
+            }
+            Output::Lines(writer) => {
+                let tenths = epoch.tenths_done();
+                let unfinished = epoch.steps_done < epoch.batches;
+                if unfinished && tenths > epoch.tenths_shown && now.duration_since(epoch.last_shown) >= QUIET_TIME {
+                    (epoch.tenths_shown, epoch.last_shown) = (tenths, now);
+                    let line = format!("{}  {}0 %  loss {}  {}\n", epoch.title, tenths, short(loss), epoch.speed());
+                    let _ = writer.write_all(line.as_bytes()).and_then(|()| writer.flush());
+                }
+            }
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Style {
+    fn choose(is_terminal: bool, term: &str, no_color: &str) -> Self {
+        if is_terminal && term != "dumb" { Self::Bar { coloured: no_color.is_empty() } } else { Self::Lines }
+    }
+}
+
+impl EpochState {
+    fn begin(epoch: u64, epochs: u64, batches: usize, now: Instant) -> Self {
+        Self {
+            title: format!("epoch {}/{epochs}", epoch + 1),
+            batches,
+            steps_done: 0,
+            steps_skipped: 0,
+            samples: 0,
+            started: now,
+            last_step: now,
+            last_shown: now,
+            tenths_shown: 0,
+        }
+    }
+
+    fn tenths_done(&self) -> usize {
+        self.steps_done * 10 / self.batches.max(1)
+    }
+
+    fn speed(&self) -> String {
+        let seconds = self.last_step.duration_since(self.started).as_secs_f64();
+        // The first step of a run may be done before the clock has moved.
+        if seconds > 0.0 { format!("{:.0} samples/s", self.samples as f64 / seconds) } else { "- samples/s".to_owned() }
+    }
+}
+
+/// Four decimals where they say something, else the exponent.
+fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !value.is_finite() || (1e-3..1e6).contains(&magnitude) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    /// Runs an epoch of `batches` steps that take `step_ms` each by a made-up clock.
+    fn run(batches: usize, skipped: usize, step_ms: u64) -> String {
+        let log = Log::default();
+        let mut progress = Progress::lines_to(log.clone());
+        let start = Instant::now();
+        progress.epoch_at(2, 12, batches, start);
+        progress.skip(skipped);
+        for step in 1..=(batches - skipped) as u64 {
+            progress.step_at(0.5, 64, start + Duration::from_millis(step * step_ms));
+        }
+        progress.finish(&[("loss", 0.25), ("accuracy", 0.978)]);
+        log.text()
+    }
+
+    #[test]
+    fn a_short_epoch_is_one_line() {
+        assert_eq!(run(100, 0, 10), "epoch 3/12  loss 0.2500  accuracy 0.9780  100 steps  6400 samples/s\n");
+        assert_eq!(run(1, 0, 0), "epoch 3/12  loss 0.2500  accuracy 0.9780  1 steps  - samples/s\n");
+    }
+
+    #[test]
+    fn a_long_epoch_has_a_line_for_each_tenth_at_most() {
+        let text = run(1000, 0, 1000);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[0], "epoch 3/12  10 %  loss 0.5000  64 samples/s");
+        assert_eq!(lines[8], "epoch 3/12  90 %  loss 0.5000  64 samples/s");
+        // Five seconds: a line after 40 % and 80 %, since no two are closer than two seconds.
+        let text = run(100, 0, 50);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].contains("  40 %  ") && lines[1].contains("  80 %  "), "{lines:?}");
+    }
+
+    #[test]
+    fn a_resumed_epoch_counts_its_own_steps() {
+        let text = run(1000, 500, 1000);
+        assert!(text.starts_with("epoch 3/12  60 %"), "{text}");
+        assert!(text.ends_with("500 steps  64 samples/s\n"), "{text}");
+    }
+
+    #[test]
+    fn lines_have_no_escape_codes() {
+        assert!(run(1000, 0, 1000).chars().all(|character| character == '\n' || !character.is_control()));
+    }
+
+    #[test]
+    fn the_style_follows_the_surroundings() {
+        assert_eq!(Style::choose(true, "xterm-256color", ""), Style::Bar { coloured: true });
+        assert_eq!(Style::choose(true, "xterm-256color", "1"), Style::Bar { coloured: false });
+        assert_eq!(Style::choose(true, "dumb", ""), Style::Lines);
+        assert_eq!(Style::choose(false, "xterm-256color", ""), Style::Lines);
+    }
+
+    #[test]
+    fn the_bars_can_be_drawn() {
+        for template in [COLOURED_BAR, PLAIN_BAR] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+        let bar = ProgressBar::hidden();
+        let style = ProgressStyle::with_template(PLAIN_BAR).unwrap();
+        let mut progress =
+            Progress { output: Output::Bar { bar, style }, epoch: EpochState::begin(0, 0, 0, Instant::now()) };
+        progress.epoch(0, 1, 4);
+        progress.skip(1);
+        progress.step(f32::NAN, 8);
+        if let Output::Bar { bar, .. } = &progress.output {
+            assert_eq!((bar.position(), bar.length(), bar.prefix()), (2, Some(4), "epoch 1/1".to_owned()));
+            assert!(bar.message().starts_with("loss NaN  "), "{}", bar.message());
+        }
+        drop(progress);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(
+            [0.0, 2.345_678, 0.000_012, 3e9, f64::NAN, f64::NEG_INFINITY].map(short),
+            ["0.0000", "2.3457", "1.200e-5", "3.000e9", "NaN", "-inf"]
+        );
+    }
+}
