@@ -1,9 +1,9 @@
 //! Checkpoints: safetensors files with the names of PyTorch's `state_dict`.
 //!
-//! Saving is atomic: the bytes go to a temporary file in the same folder, reach the disc, and only then take the place of
-//! the old file by a rename. A reader sees the old checkpoint or the new one, never a part of one. The bytes are a
-//! function of the contents: entries and metadata are sorted, which the `safetensors` crate does not do for metadata,
-//! so the header is written here and only parsed by the crate.
+//! Saving is atomic: the bytes go to a temporary file in the same folder, reach the disc, and only then take the
+//! place of the old file by a rename. A reader sees the old checkpoint or the new one, never a part of one. The bytes
+//! are a function of the contents: entries and metadata are sorted, which the `safetensors` crate does not do for
+//! metadata, so the header is written here and only parsed by the crate.
 //!
 //! ```text
 //! header length, u64 little-endian | header, JSON padded with spaces to a multiple of 8 | the tensors, without gaps
@@ -12,6 +12,8 @@
 //! Source: <https://github.com/huggingface/safetensors>, section "Format".
 
 mod matching;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use matching::{Mismatch, Report, TensorSpec, match_names};
@@ -115,16 +117,16 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// A tensor to be saved has more or fewer bytes than its shape and type say.
-    #[error("cannot save checkpoint `{}`: `{name}` of {dtype}{shape:?} needs {expected_bytes} bytes, found {found_bytes}", path.display())]
+    #[error(
+        "cannot save checkpoint `{}`: `{}`, {tensor}, needs {expected_bytes} bytes, found {found_bytes}",
+        path.display(),
+        tensor.name
+    )]
     ByteCount {
         /// The target.
         path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        dtype: Dtype,
-        /// Its shape.
-        shape: Vec<usize>,
+        /// The tensor's name, type and shape.
+        tensor: TensorSpec,
         /// Bytes by type and shape.
         expected_bytes: usize,
         /// Bytes given.
@@ -146,8 +148,8 @@ pub enum Damage {
     Format(SafeTensorError),
 }
 
-/// Saves `tensors` and `metadata` as the safetensors file `path`, all or nothing: on an error a file that was there before
-/// is untouched, and no temporary file is left.
+/// Saves `tensors` and `metadata` as the safetensors file `path`, all or nothing: on an error a file that was there
+/// before is untouched, and no temporary file is left.
 pub fn save<'a>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = TensorView<'a>>,
@@ -210,8 +212,8 @@ impl Checkpoint {
         self.tensors.get_key_value(name).map(|(name, entry)| self.view(name, entry))
     }
 
-    /// Compares the file with what the program needs. As with PyTorch's `load_state_dict`, a wrong shape or type is always an error; missing
-    /// and unexpected names are one only if `strict`, and are in the report otherwise.
+    /// Compares the file with what the program needs. As with PyTorch's `load_state_dict`, a wrong shape or type is
+    /// always an error; missing and unexpected names are one only if `strict`, and are in the report otherwise.
     pub fn check(&self, expected: &[TensorSpec], strict: bool) -> Result<Report, CheckpointError> {
         let report = match_names(expected, self.tensors());
         let fits = if strict { report.is_exact() } else { report.mismatched.is_empty() };
@@ -246,6 +248,3 @@ impl<'a> TensorView<'a> {
         (self.dtype == Dtype::F32).then(|| words.collect())
     }
 }
-
-#[cfg(test)]
-mod tests;

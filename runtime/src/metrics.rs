@@ -1,9 +1,10 @@
 //! Metrics of an epoch: means and accuracy over batches of unequal size.
 //!
-//! The last batch of an epoch may be short. A mean over samples counts every sample once; a mean over batches counts the short batch
-//! as much as a full one. With batches of 64, 64 and 2 samples and losses 1, 1 and 4 the first is 1.046, the second 2. The mean
-//! over samples is the one that does not depend on the batch size, so reports use it; the mean over batches is what
-//! scripts print that divide a sum of losses by `len(loader)`, and is here to compare with them.
+//! The last batch of an epoch may be short. A mean over samples counts every sample once; a mean over batches counts
+//! the short batch as much as a full one. With batches of 64, 64 and 2 samples and losses 1, 1 and 4 the first is
+//! 1.046, the second 2. The mean over samples is the one that does not depend on the batch size, so reports use it;
+//! the mean over batches is what scripts print that divide a sum of losses by `len(loader)`, and is here to compare
+//! with them.
 
 /// Running mean of a value that comes batch by batch, in f64.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,8 +60,8 @@ impl Mean {
 impl Accuracy {
     /// Adds a batch: `logits` is `[labels.len(), classes]`, row-major.
     ///
-    /// The prediction is the first of the largest logits. A row with a NaN, and a label that is no class, count as wrong: a diverged
-    /// model must not look right by chance.
+    /// The prediction is the first of the largest logits. A row with a NaN, and a label that is no class, count as
+    /// wrong: a diverged model must not look right by chance.
     pub fn add(&mut self, logits: &[f32], labels: &[i64]) -> Result<(), AccuracyError> {
         if labels.is_empty() && logits.is_empty() {
             return Ok(());

@@ -1,8 +1,8 @@
 //! Philox4x32-10: random numbers as a pure function of (seed, stream, position).
 //!
-//! A counter-based generator has no hidden state to carry along: number `i` of a stream is one encryption of the counter
-//! `i / 4`, so a run can be saved as three integers, resumed anywhere, and split over threads without changing a bit.
-//! The key is the seed and the upper half of the counter is the stream, as in cuRAND:
+//! A counter-based generator has no hidden state to carry along: number `i` of a stream is one encryption of the
+//! counter `i / 4`, so a run can be saved as three integers, resumed anywhere, and split over threads without
+//! changing a bit. The key is the seed and the upper half of the counter is the stream, as in cuRAND:
 //!
 //! ```text
 //! key     = [seed low, seed high]
@@ -96,8 +96,8 @@ impl Philox4x32 {
     /// z = √(−2 ln u) · cos(2π v)       |z| ≤ 5.77
     /// ```
     ///
-    /// The sine twin is dropped, so that the state stays one position. The formula is evaluated in f64 and rounded once:
-    /// the last bit of a platform's `ln` and `cos` then practically never reaches the f32 result.
+    /// The sine twin is dropped, so that the state stays one position. The formula is evaluated in f64 and rounded
+    /// once: the last bit of a platform's `ln` and `cos` then practically never reaches the f32 result.
     pub fn normal_f32(&mut self) -> f32 {
         let scale = f64::from(TWO_POW_MINUS_24);
         let u = f64::from((self.next_u32() >> 8) + 1) * scale;

@@ -1,5 +1,5 @@
-//! Stopping in good order: the first Ctrl-C asks the training loop to finish its step and save a checkpoint, the second ends
-//! the process at once.
+//! Stopping in good order: the first Ctrl-C asks the training loop to finish its step and save a checkpoint, the
+//! second ends the process at once.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ impl StopFlag {
 
 /// The flag that Ctrl-C sets; every call gives the same one.
 ///
-/// It takes Ctrl-C over, also where the parent process had it ignored, as shells do for background jobs. A program that uses
-/// the `ctrlc` crate itself keeps its own handler, which should then call [`StopFlag::set`].
+/// It takes Ctrl-C over, also where the parent process had it ignored, as shells do for background jobs. A program
+/// that uses the `ctrlc` crate itself keeps its own handler, which should then call [`StopFlag::set`].
 ///
 /// ```no_run
 /// let stop = kiln_runtime::stop::on_interrupt();
@@ -41,8 +41,8 @@ pub fn on_interrupt() -> StopFlag {
     FLAG.get_or_init(|| {
         let flag = StopFlag::default();
         let handler_flag = flag.clone();
-        // The handler runs on a thread of its own, not in signal context, so it may print. Where no handler can be installed Ctrl-C
-        // ends the process as it always does, which is no reason not to train.
+        // The handler runs on a thread of its own, not in signal context, so it may print. Where no handler can be
+        // installed Ctrl-C ends the process as it always does, which is no reason not to train.
         let _ = ctrlc::set_handler(move || {
             if handler_flag.set() {
                 std::process::exit(INTERRUPTED_STATUS);

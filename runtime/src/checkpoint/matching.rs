@@ -62,7 +62,7 @@ impl TensorSpec {
         Self { name: name.to_owned(), dtype, shape: shape.to_vec() }
     }
 
-    fn of(tensor: &TensorView<'_>) -> Self {
+    pub(super) fn of(tensor: &TensorView<'_>) -> Self {
         Self::new(&tensor.name, tensor.dtype, &tensor.shape)
     }
 }

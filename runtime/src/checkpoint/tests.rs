@@ -127,7 +127,7 @@ fn a_save_that_cannot_work_changes_nothing() {
     let twice = save(&path, [weight.clone(), weight], &BTreeMap::new()).unwrap_err();
     assert!(matches!(twice, CheckpointError::DuplicateName { ref name, .. } if name == "w"), "{twice}");
     let short = save(&path, [TensorView::from_f32s("w", &shape, &[1.0])], &BTreeMap::new()).unwrap_err();
-    assert!(short.to_string().ends_with("`w` of F32[2] needs 8 bytes, found 4"), "{short}");
+    assert!(short.to_string().ends_with("`w`, f32[2], needs 8 bytes, found 4"), "{short}");
     let reserved = save(&path, [TensorView::from_f32s(METADATA_NAME, &[], &[1.0])], &BTreeMap::new());
     assert!(matches!(reserved, Err(CheckpointError::ReservedName { .. })));
     let no_folder = save(folder.path().join("absent/model.safetensors"), tensors(), &metadata());

@@ -1,6 +1,6 @@
 //! The writing half: header text, and replacing a file in one step.
 
-use super::{CheckpointError, METADATA_NAME, TensorView};
+use super::{CheckpointError, METADATA_NAME, TensorSpec, TensorView};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -8,8 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-/// The tensors in the order of the file, checked: the widest elements first, so that all are aligned, then by name. It is the order that the
-/// `safetensors` crate writes.
+/// The tensors in the order of the file, checked: the widest elements first, so that all are aligned, then by name.
+/// It is the order that the `safetensors` crate writes.
 pub(super) fn sorted<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = TensorView<'a>>,
@@ -28,9 +28,7 @@ pub(super) fn sorted<'a>(
         if tensor.bytes.len() != expected_bytes {
             return Err(CheckpointError::ByteCount {
                 path: path.to_owned(),
-                name: tensor.name.to_string(),
-                dtype: tensor.dtype,
-                shape: tensor.shape.to_vec(),
+                tensor: TensorSpec::of(tensor),
                 expected_bytes,
                 found_bytes: tensor.bytes.len(),
             });
@@ -94,7 +92,8 @@ fn write_and_rename(
     fill(&mut file)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     fs::rename(temporary, target)?;
-    sync_folder_of(target)
+    sync_folder_of(target);
+    Ok(())
 }
 
 /// The name has the process id, so that two programs that save to one place do not write into one temporary file.
@@ -105,14 +104,13 @@ fn temporary_beside(target: &Path) -> PathBuf {
     target.with_file_name(name)
 }
 
-/// Makes the rename itself survive a power failure, where folders can be synchronised.
-fn sync_folder_of(target: &Path) -> io::Result<()> {
-    #[cfg(unix)]
+/// Makes the rename itself survive a power failure. Not every file system can do that; where it cannot, the new file is
+/// in place all the same, and the save has not failed.
+fn sync_folder_of(target: &Path) {
     if let Some(folder) = target.parent() {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
-    Ok(())
 }
 
 /// `text` as a JSON string.

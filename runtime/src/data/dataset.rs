@@ -1,7 +1,8 @@
 //! Data sets: samples by index, in memory, as a part of another set, or however the user reads them.
 
-use super::batch::{Batch, Field, HostTensor, Sample};
+use super::batch::{Batch, Sample};
 use super::error::DataError;
+use super::host::{Field, HostTensor};
 use crate::philox::Philox4x32;
 use std::ops::Range;
 use std::sync::Arc;

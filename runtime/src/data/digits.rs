@@ -1,11 +1,13 @@
-//! The embedded data set: 1,797 real 8x8 images of handwritten digits, 57 kB, so that an example trains without a download.
+//! The embedded data set: 1,797 real 8x8 images of handwritten digits, 57 kB, so that an example trains without a
+//! download.
 //!
-//! It is the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak; UCI Machine Learning Repository,
-//! 1998; <https://doi.org/10.24432/C50P49>; CC BY 4.0) in the copy that scikit-learn ships; `data/digits/README.md` has
-//! the details. Each line of the compressed CSV file is 64 pixels from 0 to 16, row by row, then the digit.
+//! It is the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak; UCI Machine Learning
+//! Repository, 1998; <https://doi.org/10.24432/C50P49>; CC BY 4.0) in the copy that scikit-learn ships;
+//! `data/digits/README.md` has the details. Each line of the compressed CSV file is 64 pixels from 0 to 16, row by
+//! row, then the digit.
 
-use super::batch::{Field, HostTensor};
 use super::dataset::{Subset, TensorDataset, random_split};
+use super::host::{Field, HostTensor};
 use flate2::read::GzDecoder;
 use std::io::Read;
 
@@ -19,7 +21,8 @@ pub const TEST_SAMPLES: usize = SAMPLES - TRAIN_SAMPLES;
 const SIDE: usize = 8;
 const PIXELS: usize = SIDE * SIDE;
 const MAX_PIXEL: f32 = 16.0;
-/// The split is part of the data set's definition here, so that accuracies can be compared; it never follows the user's seed.
+/// The split is part of the data set's definition here, so that accuracies can be compared; it never follows the
+/// user's seed.
 const SPLIT_SEED: u64 = 0;
 /// The file is part of the program, and a test compares what comes out of it with the set's published figures.
 const EMBEDDED: &str = "the embedded file is intact";

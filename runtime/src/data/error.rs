@@ -1,8 +1,8 @@
 //! What can go wrong between a file and a batch. Every message names the file or sample, what was expected and what was
 //! found.
 
-use super::batch::HostDtype;
 use super::dataset::ReadError;
+use super::host::HostDtype;
 use std::io;
 use std::path::PathBuf;
 
@@ -76,7 +76,10 @@ pub enum DataError {
         found_bytes: u64,
     },
     /// The file goes on after its data.
-    #[error("`{}` has trailing bytes: expected {expected_bytes} bytes of data, found at least {found_bytes}", path.display())]
+    #[error(
+        "`{}` has trailing bytes: expected {expected_bytes} bytes of data, found at least {found_bytes}",
+        path.display()
+    )]
     Trailing {
         /// The file.
         path: PathBuf,
@@ -98,7 +101,11 @@ pub enum DataError {
         labels: usize,
     },
     /// Two files that are used together hold images of different sizes.
-    #[error("`{}` holds images of {expected:?}, but `{}` holds images of {found:?}", expected_path.display(), path.display())]
+    #[error(
+        "`{}` holds images of {expected:?}, but `{}` holds images of {found:?}",
+        expected_path.display(),
+        path.display()
+    )]
     ImageShape {
         /// The first file.
         expected_path: PathBuf,

@@ -4,9 +4,9 @@
 //! 00 00 08 rank | rank axis lengths, u32 big-endian | the elements, row-major      08 = unsigned byte
 //! ```
 //!
-//! Nothing is believed: the memory reserved is bounded by what the file can hold, the elements must end exactly where the
-//! header says, and the checksum of a compressed file is verified.
-//! Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section "file formats".
+//! Nothing is believed: the memory reserved is bounded by what the file can hold, the elements must end exactly where
+//! the header says, and the checksum of a compressed file is verified. Source: Y. LeCun, C. Cortes, C. Burges, "The
+//! MNIST database of handwritten digits", section "file formats".
 
 use super::error::DataError;
 use flate2::bufread::MultiGzDecoder;
@@ -98,8 +98,8 @@ impl<R: Read> Input<'_, R> {
         if bytes.len() as u64 == count { Ok(bytes) } else { Err(self.truncated(expected_bytes)) }
     }
 
-    /// Appends `count` bytes, or fewer if the data end before. A compressed stream that was cut off counts as an end: the
-    /// caller knows how many bytes there should be and says so.
+    /// Appends `count` bytes, or fewer if the data end before. A compressed stream that was cut off counts as an end:
+    /// the caller knows how many bytes there should be and says so.
     fn read_up_to(&mut self, count: u64, bytes: &mut Vec<u8>) -> Result<(), DataError> {
         match self.append(count, bytes) {
             Err(source) if source.kind() != ErrorKind::UnexpectedEof => Err(self.failed(source)),
@@ -217,8 +217,8 @@ pub(super) mod tests {
         for position in 0..compressed.len() {
             let mut damaged = compressed.clone();
             damaged[position] ^= 0x10;
-            // Six bytes of the gzip header (time, operating system) and the padding bits after the last deflate block mean
-            // nothing; no damage may change the result.
+            // Six bytes of the gzip header (time, operating system) and the padding bits after the last deflate block
+            // mean nothing; no damage may change the result.
             if let Ok(array) = read(&damaged) {
                 assert_eq!(array, expected, "byte {position}");
                 harmless += 1;

@@ -1,11 +1,16 @@
 //! The loader: puts samples in an epoch's order, gathers them into batches, and prepares batches ahead of time.
 //!
-//! The order of epoch `e` is a pure function of (seed, e, size of the data set). Prefetching changes when a batch is made, never
-//! which or what: the same code fills it, on one background thread that hands finished batches over a bounded queue.
+//! The order of epoch `e` is a pure function of (seed, e, size of the data set). Prefetching changes when a batch is
+//! made, never which or what: the same code fills it, on one background thread that hands finished batches over a
+//! bounded queue.
 
-use super::batch::{Batch, BufferPool, Field};
+#[cfg(test)]
+mod tests;
+
+use super::batch::{Batch, BufferPool};
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::host::Field;
 use crate::philox::Philox4x32;
 use std::any::Any;
 use std::io;
@@ -85,8 +90,8 @@ struct Prefetch {
 }
 
 impl DataLoader {
-    /// A loader with PyTorch's defaults: batch size 1, in order, the short last batch kept. The seed is 0, and two batches
-    /// are prefetched.
+    /// A loader with PyTorch's defaults: batch size 1, in order, the short last batch kept. The seed is 0, and two
+    /// batches are prefetched.
     pub fn new(dataset: impl Dataset + 'static) -> Self {
         let fields = dataset.fields().into();
         let loader = Self {
@@ -122,7 +127,8 @@ impl DataLoader {
         Self { drop_last, ..self }
     }
 
-    /// How many batches a background thread prepares ahead; 0 makes each batch when it is asked for, on the caller's thread.
+    /// How many batches a background thread prepares ahead; 0 makes each batch when it is asked for, on the caller's
+    /// thread.
     pub fn prefetch(self, batches: usize) -> Self {
         Self { prefetch: batches, pool: BufferPool::new(batches.saturating_add(BATCHES_IN_USE).min(1024)), ..self }
     }
@@ -226,8 +232,9 @@ impl Filler {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
             }
-            // A panic in the user's code must arrive as an error: on the worker it would otherwise just end the thread. The
-            // half-filled batch is dropped and its buffers are zeroed before the next use, so nothing broken is seen.
+            // A panic in the user's code must arrive as an error: on the worker it would otherwise just end the
+            // thread. The half-filled batch is dropped and its buffers are zeroed before the next use, so nothing
+            // broken is seen.
             let read = catch_unwind(AssertUnwindSafe(|| self.dataset.read(index, &mut batch.sample(row))));
             match read {
                 Ok(Ok(())) => {}

@@ -1,11 +1,12 @@
 //! MNIST and the sets that share its format (Fashion-MNIST, KMNIST): a pair of IDX files, images and labels.
 //!
-//! Pixels stay bytes in memory and become floats when a sample is read, through a table of 256 values: a quarter of the memory
-//! of a float copy, and the normalisation costs nothing.
+//! Pixels stay bytes in memory and become floats when a sample is read, through a table of 256 values: a quarter of
+//! the memory of a float copy, and the normalisation costs nothing.
 
-use super::batch::{Field, Sample};
+use super::batch::Sample;
 use super::dataset::{Dataset, ReadError, Subset};
 use super::error::DataError;
+use super::host::Field;
 use super::idx::{IdxArray, read_idx};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub struct MnistParts {
     pub test: Option<Mnist>,
 }
 
-/// Opens whatever `folder` holds of `train-images-idx3-ubyte`, `t10k-images-idx3-ubyte` and their labels, each plain or with `.gz`.
+/// Opens whatever `folder` holds of `train-images-idx3-ubyte`, `t10k-images-idx3-ubyte` and their labels, each plain
+/// or with `.gz`.
 pub fn load(folder: impl AsRef<Path>) -> Result<MnistParts, DataError> {
     let folder = folder.as_ref();
     std::fs::read_dir(folder).map_err(|source| DataError::File { path: folder.to_owned(), source })?;
@@ -131,8 +133,8 @@ impl MnistParts {
         Self { train: self.train.map(Mnist::normalized), test: self.test.map(Mnist::normalized) }
     }
 
-    /// What to train on and what to test on: the two parts where both are there; else the first 85 % of the one there is, and
-    /// the rest of it.
+    /// What to train on and what to test on: the two parts where both are there; else the first 85 % of the one there
+    /// is, and the rest of it.
     pub fn train_test(self) -> Result<(Subset, Subset), DataError> {
         match (self.train, self.test) {
             (Some(train), Some(test)) => {
@@ -187,7 +189,8 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// Writes `count` images of 2x3 pixels and their labels; pixel `p` of image `i` is `10 * i + p`, its label `i % 10`.
+    /// Writes `count` images of 2x3 pixels and their labels; pixel `p` of image `i` is `10 * i + p`, its label `i %
+    /// 10`.
     fn write_part(folder: &Path, prefix: &str, count: u32) {
         let pixels: Vec<u8> = (0..count).flat_map(|i| (0..6).map(move |p| (10 * i + p) as u8)).collect();
         let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();

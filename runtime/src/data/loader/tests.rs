@@ -1,6 +1,6 @@
 //! Tests of the loader: order, batches, prefetch, resume, and what happens when a data set fails.
 
-use super::*;
+use super::super::*;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

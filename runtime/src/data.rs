@@ -10,13 +10,13 @@ mod dataset;
 #[cfg(feature = "digits")]
 pub mod digits;
 mod error;
+mod host;
 pub mod idx;
 mod loader;
-#[cfg(test)]
-mod loader_tests;
 pub mod mnist;
 
-pub use batch::{Batch, Field, HostDtype, HostTensor, Sample};
+pub use batch::{Batch, Sample};
 pub use dataset::{Dataset, ReadError, SplitLengths, Subset, TensorDataset, random_split};
 pub use error::DataError;
+pub use host::{Field, HostDtype, HostTensor};
 pub use loader::{DataLoader, Epoch};
