@@ -11,6 +11,7 @@ mod dtype;
 mod expr;
 mod index;
 mod init;
+pub mod interpret;
 pub mod kernel;
 mod place;
 pub mod program;
