@@ -112,9 +112,9 @@ fn functions_of_one_float() {
     let cases = [
         (Unary::Neg, 2.0, -2.0),
         (Unary::Abs, -2.0, 2.0),
-        (Unary::Exp, 1.0, 2.718281828459045),
-        (Unary::Log, 10.0, 2.302585092994046),
-        (Unary::Sqrt, 2.0, 1.4142135623730951),
+        (Unary::Exp, 0.5, 1.6487212707001282),
+        (Unary::Log, 3.0, 1.0986122886681098),
+        (Unary::Sqrt, 3.0, 1.7320508075688772),
         (Unary::Tanh, 0.5, 0.46211715726000973),
         (Unary::Erf, 1.0, 0.8427007929497149),
         (Unary::Sin, 1.0, 0.8414709848078965),
@@ -153,7 +153,7 @@ fn functions_of_two_floats() {
     for op in [Binary::Max, Binary::Min] {
         assert!(binary(op, NAN, 2.0, F64).is_nan() && binary(op, 2.0, NAN, F64).is_nan());
     }
-    assert_eq!(binary(Binary::Pow, 2.0, 0.5, F64), 1.4142135623730951);
+    assert_eq!(binary(Binary::Pow, 9.0, 0.5, F64), 3.0);
     assert_eq!(binary(Binary::Pow, -2.0, 3.0, F64), -8.0);
     let (a, b) = f64s(1.0, 1.0);
     assert!(matches!(error(Expr::binary(Binary::And, a, b)), InterpretError::WrongDType { .. }));

@@ -1,9 +1,10 @@
 //! The body of an op: for every position of the result, its value combined over the reduction.
 
 use super::{Accumulator, InterpretError, Named, Precision, Scope, Value};
-use crate::{Body, DType, Monoid, Type};
+use crate::{Body, DType, Monoid, Type, accumulator};
 
-/// The result of a body on its operands, each with a name for messages.
+/// The result of a body on its operands, each with a name for messages. The body's value has the result's dtype, or the dtype in
+/// which sums of the result's dtype are kept: then it is rounded to the result's at the end.
 pub fn evaluate_body(
     body: &Body,
     operands: &[(&str, &Value)],
@@ -14,41 +15,52 @@ pub fn evaluate_body(
     let operands = Named(operands);
     let evaluate =
         |axes: &[Option<i64>]| Scope { batch, precision, axes, locals: &[], operands: &operands }.evaluate(&body.value);
-    let value_dtype = match body.monoid {
-        Some(Monoid::ArgMax) | None => result.dtype,
-        Some(_) => body.value.dtype(&|id| operands.0[id.0 as usize].1.dtype, &|_| DType::I64),
-    };
+    let value_dtype = body.value.dtype(&|id| operands.0[id.0 as usize].1.dtype, &|_| DType::I64);
     let shape = result.shape.at(batch);
     let reduction: Vec<usize> = body.reduction.iter().map(|dim| dim.at(batch)).collect();
-    let mut data = Vec::new();
-    for outer in positions(&shape) {
+    let (rank, count) = (shape.len(), shape.iter().product());
+    let mut axes = vec![Some(0); rank + reduction.len()];
+    let mut data = Vec::with_capacity(count);
+    for _ in 0..count {
         let element = match body.monoid {
-            None => evaluate(&outer)?,
-            Some(monoid) => {
-                let mut held = Accumulator::new(monoid, value_dtype);
-                for (count, inner) in positions(&reduction).enumerate() {
-                    held.add(evaluate(&[outer.as_slice(), &inner].concat())?, count as i64)?;
-                }
-                held.finish(precision)
-            }
+            None => evaluate(&axes)?,
+            Some(monoid) => reduce(monoid, value_dtype, &reduction, rank, &mut axes, &evaluate)?.finish(precision),
         };
-        if element.dtype() != result.dtype {
+        if element.dtype() != result.dtype && element.dtype() != accumulator(result.dtype) {
             let (left, right) = (result.dtype, element.dtype());
             return Err(InterpretError::MixedDTypes { node: "result", left, right });
         }
-        data.push(element.to_element()?);
+        data.push(element.cast(result.dtype, precision).to_element()?);
+        advance(&mut axes[..rank], &shape);
     }
     Value::new(result.dtype, shape, data)
 }
 
-/// Every index of a shape, row-major.
-fn positions(shape: &[usize]) -> impl Iterator<Item = Vec<Option<i64>>> + '_ {
-    (0..shape.iter().product()).map(move |mut position: usize| {
-        let mut index = vec![None; shape.len()];
-        for (component, extent) in index.iter_mut().zip(shape).rev() {
-            *component = Some((position % extent) as i64);
-            position /= extent;
+/// Combines the values over the reduction axes, which are those from `rank`.
+fn reduce(
+    monoid: Monoid,
+    dtype: DType,
+    extents: &[usize],
+    rank: usize,
+    axes: &mut [Option<i64>],
+    evaluate: &dyn Fn(&[Option<i64>]) -> Result<super::Scalar, InterpretError>,
+) -> Result<Accumulator, InterpretError> {
+    let mut held = Accumulator::new(monoid, dtype);
+    for position in 0..extents.iter().product::<usize>() {
+        held.add(evaluate(axes)?, position as i64)?;
+        advance(&mut axes[rank..], extents);
+    }
+    Ok(held)
+}
+
+/// The next index of a shape, row-major; after the last one comes the first.
+fn advance(index: &mut [Option<i64>], shape: &[usize]) {
+    for (component, &extent) in index.iter_mut().zip(shape).rev() {
+        let next = component.map_or(0, |position| position + 1);
+        if next < extent as i64 {
+            *component = Some(next);
+            return;
         }
-        index
-    })
+        *component = Some(0);
+    }
 }

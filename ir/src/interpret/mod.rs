@@ -13,6 +13,7 @@ mod tensor;
 mod expr;
 
 mod body;
+mod graph;
 mod kernel;
 mod memory;
 mod program;
@@ -21,6 +22,7 @@ pub use body::evaluate_body;
 pub use erf::erf;
 pub use error::InterpretError;
 pub use expr::{Named, Operands, Scope};
+pub use graph::{Evaluation, evaluate};
 pub use kernel::run_kernel;
 pub use program::ProgramState;
 pub use scalar::{Accumulator, Scalar, binary, compare, unary};
