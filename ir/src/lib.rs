@@ -21,7 +21,7 @@ pub mod ops;
 mod place;
 pub mod program;
 mod shape;
-mod update;
+pub mod update;
 
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};
@@ -38,4 +38,4 @@ pub use ops::{Op, Role};
 pub use place::Place;
 pub use program::Program;
 pub use shape::{Dim, Shape, Type};
-pub use update::{UpdateRules, names};
+pub use update::UpdateRules;
