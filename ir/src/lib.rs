@@ -14,6 +14,7 @@ mod expr;
 mod graph;
 mod index;
 mod init;
+pub mod interpret;
 pub mod kernel;
 mod op;
 pub mod ops;
