@@ -47,17 +47,47 @@ impl Scope<'_> {
         self.index_in(index, !fits && !self.wide)
     }
 
-    /// The place of an element in its tensor: `n * 784 + oh * 28 + ow`.
-    pub(crate) fn flat(&self, tensor: TensorId, index: &[Index]) -> Code {
+    /// An element of a tensor, for reading or writing: `x[n * 784 + oh * 28 + ow]`.
+    pub(crate) fn element(&self, tensor: TensorId, index: &[Index]) -> Code {
+        self.element_at(tensor, index, &vec![None; index.len()])
+    }
+
+    /// A filled load with its guards. Index components in `named` have been bound to variables.
+    pub(crate) fn filled(&self, load: &Load, fill: Number, named: &[Option<String>]) -> Code {
+        let element = self.element_at(load.tensor, &load.index, named);
+        let ty = &self.kernel.tensor(load.tensor).ty;
+        let mut guards = Vec::new();
+        for ((index, &extent), name) in load.index.iter().zip(ty.shape.dims()).zip(named) {
+            self.exact_divisions(index, &mut guards);
+            if !is_inside(index, extent, self.kernel, self.max_batch) {
+                guards.push(Code::call("kiln_in_range", &[self.component(index, name), self.dim(extent)]));
+            }
+        }
+        let guards = guards.into_iter().reduce(|all, guard| Code::binary(Level::And, "&&", &all, &guard));
+        match guards {
+            None => element,
+            Some(guards) => ternary(&guards, &element, &number_code(fill, ty.dtype)),
+        }
+    }
+
+    fn load(&self, load: &Load) -> Code {
+        match (load.fill, self.bound_loads.iter().find(|(held, _)| held == load)) {
+            (_, Some((_, name))) => Code::primary(name.as_str()),
+            (Some(fill), None) => self.filled(load, fill, &vec![None; load.index.len()]),
+            (None, None) => self.element(load.tensor, &load.index),
+        }
+    }
+
+    fn element_at(&self, tensor: TensorId, index: &[Index], named: &[Option<String>]) -> Code {
         let strides = self.kernel.tensor(tensor).ty.shape.strides();
         let mut sum: Option<Code> = None;
         let mut offset = 0;
-        for (index, stride) in index.iter().zip(strides) {
+        for ((index, stride), name) in index.iter().zip(strides).zip(named) {
             if let Some(constant) = index.as_constant() {
                 offset += constant * stride as i64;
                 continue;
             }
-            let code = self.index(index);
+            let code = self.component(index, name);
             let term = match stride {
                 1 => code,
                 _ => Code::binary(Level::Product, "*", &code, &Code::integer(stride as i64)),
@@ -67,34 +97,15 @@ impl Scope<'_> {
                 Some(sum) => add(&sum, &term),
             });
         }
-        match (sum, offset) {
-            (None, offset) => Code::integer(offset),
-            (Some(sum), 0) => sum,
-            (Some(sum), offset) => add_constant(&sum, offset),
-        }
+        let place = match sum {
+            None => Code::integer(offset),
+            Some(sum) => add_constant(&sum, offset),
+        };
+        Code::primary(format!("{}[{}]", self.names.tensor(tensor), place.text()))
     }
 
-    /// An element of a tensor, for reading or writing.
-    pub(crate) fn element(&self, tensor: TensorId, index: &[Index]) -> Code {
-        Code::primary(format!("{}[{}]", self.names.tensor(tensor), self.flat(tensor, index).text()))
-    }
-
-    fn load(&self, load: &Load) -> Code {
-        let element = self.element(load.tensor, &load.index);
-        let Some(fill) = load.fill else { return element };
-        let ty = &self.kernel.tensor(load.tensor).ty;
-        let mut guards = Vec::new();
-        for (index, &extent) in load.index.iter().zip(ty.shape.dims()) {
-            self.exact_divisions(index, &mut guards);
-            if !is_inside(index, extent, self.kernel, self.max_batch) {
-                guards.push(Code::call("kiln_in_range", &[self.index(index), self.dim(extent)]));
-            }
-        }
-        let guards = guards.into_iter().reduce(|all, guard| Code::binary(Level::And, "&&", &all, &guard));
-        match guards {
-            None => element,
-            Some(guards) => ternary(&guards, &element, &number_code(fill, ty.dtype)),
-        }
+    fn component(&self, index: &Index, name: &Option<String>) -> Code {
+        name.as_ref().map_or_else(|| self.index(index), |name| Code::primary(name.as_str()))
     }
 
     /// The conditions under which the divisions that must be exact are.

@@ -1,7 +1,7 @@
 //! What every part of a kernel's writer looks up: names, C types, extents and flattened positions.
 
-use kiln_ir::kernel::Access;
-use kiln_ir::{AxisId, DType, Dim, Expr, Kernel};
+use kiln_ir::kernel::{Access, Statement};
+use kiln_ir::{AxisId, DType, Dim, Expr, Kernel, Load};
 
 use crate::names::{KernelNames, Names};
 use crate::support::for_each_expr;
@@ -26,6 +26,8 @@ pub(crate) struct Scope<'k> {
     pub(crate) position: String,
     /// The fault record's parameter, if the kernel has checks.
     pub(crate) fault: Option<String>,
+    /// Filled loads that the statement being written has already bound to variables.
+    pub(crate) bound_loads: Vec<(Load, String)>,
     /// Every distinct check, by its number in fault records.
     checks: Vec<Expr>,
 }
@@ -42,7 +44,8 @@ impl<'k> Scope<'k> {
         });
         let fault = (!checks.is_empty()).then(|| fresh.fresh("fault"));
         let wide = is_wide(kernel, max_batch);
-        Scope { kernel, max_batch, names, fresh, wide, position: "blockIdx.x".to_owned(), fault, checks }
+        let position = "blockIdx.x".to_owned();
+        Scope { kernel, max_batch, names, fresh, wide, position, fault, bound_loads: Vec::new(), checks }
     }
 
     /// The C type of positions.
@@ -69,7 +72,10 @@ impl<'k> Scope<'k> {
         let batch = Code::primary(BATCH);
         match (dim.factor, dim.batch) {
             (1, true) => batch,
-            (factor, true) => Code::binary(Level::Product, "*", &Code::integer(factor as i64), &batch),
+            (factor, true) => {
+                let factor = Code::primary(format!("{factor}{}", if self.wide { "ll" } else { "" }));
+                Code::binary(Level::Product, "*", &factor, &batch)
+            }
             (factor, false) => Code::integer(factor as i64),
         }
     }
@@ -97,11 +103,11 @@ impl<'k> Scope<'k> {
         let mut inner = Dim::ONE;
         for (at, &axis) in axes.iter().enumerate().rev() {
             let extent = self.extent(axis);
-            let mut code = Code::primary(linear);
-            if inner != Dim::ONE {
+            let mut code = if extent == Dim::ONE { Code::integer(0) } else { Code::primary(linear) };
+            if extent != Dim::ONE && inner != Dim::ONE {
                 code = Code::binary(Level::Product, "/", &code, &self.dim(inner));
             }
-            if at > 0 {
+            if extent != Dim::ONE && at > 0 {
                 code = Code::binary(Level::Product, "%", &code, &self.dim(extent));
             }
             lines.push(format!("const {} {} = {};", self.position_type(), self.names.axis(axis), code.text()));
@@ -162,8 +168,7 @@ fn is_wide(kernel: &Kernel, max_batch: usize) -> bool {
 }
 
 /// The axes of each loop nest; directly nested loops together, since they may become one position.
-fn loops(statements: &[kiln_ir::kernel::Statement]) -> Vec<Vec<AxisId>> {
-    use kiln_ir::kernel::Statement;
+fn loops(statements: &[Statement]) -> Vec<Vec<AxisId>> {
     let mut nests = Vec::new();
     for statement in statements {
         match statement {

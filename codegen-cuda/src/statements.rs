@@ -1,8 +1,9 @@
 //! The loop tree as C: plain loops, and loops whose iterations a block's threads share.
 
 use kiln_ir::kernel::{Reduction, Statement};
-use kiln_ir::{AxisId, Expr, LocalId, Monoid};
+use kiln_ir::{AxisId, Expr, Load, LocalId, Monoid, Number};
 
+use crate::bounds::is_inside;
 use crate::expr::{accumulate, identity};
 use crate::scope::{Scope, c_type};
 use crate::text::{Code, Level, Text};
@@ -39,12 +40,10 @@ impl Writer<'_> {
                 Statement::Reduce { axes, results, .. } => self.describe_reduction(axes, results, share),
                 _ if !has_loops => self.text.section("The value."),
                 _ if rest.len() == body.len() => self.text.section("Prologue."),
-                _ => self.text.section("Epilogue."),
+                _ if after.is_empty() => self.text.section("Epilogue."),
+                _ => self.text.section("From the results so far."),
             }
-            for (at, statement) in part.iter().enumerate() {
-                let is_last = after.is_empty() && at + 1 == part.len();
-                self.statement(statement, share, is_last);
-            }
+            self.part(part, share, after.is_empty());
             rest = after;
         }
     }
@@ -52,8 +51,29 @@ impl Writer<'_> {
     /// Statements inside a loop that one thread runs.
     pub(crate) fn statements(&mut self, body: &[Statement]) {
         for statement in body {
-            self.statement(statement, Share::Alone, false);
+            self.statement(statement, Share::Alone);
         }
+    }
+
+    /// Binds an expression's filled loads to variables, so that a guard is a line of its own, and gives its code. The variables are used
+    /// again until the caller clears `bound_loads` at the end of the statement.
+    pub(crate) fn bind_loads(&mut self, value: &Expr) -> Code {
+        let mut loads = Vec::new();
+        value.for_each(&mut |expr| {
+            if let Expr::Load(load) = expr
+                && load.fill.is_some()
+            {
+                loads.push(load.clone());
+            }
+        });
+        // Expressions come before what they contain: backwards, an index is bound before its use.
+        for load in loads.into_iter().rev() {
+            if self.scope.bound_loads.iter().all(|(held, _)| *held != load) {
+                let name = self.bind_load(&load);
+                self.scope.bound_loads.push((load, name));
+            }
+        }
+        self.scope.expr(value)
     }
 
     /// Declares an axis, or several from one row-major position.
@@ -74,23 +94,42 @@ impl Writer<'_> {
         Some(Code::binary(Level::Relation, operator, &self.scope.index(index), &self.scope.dim(*end)))
     }
 
-    fn statement(&mut self, statement: &Statement, share: Share, is_last: bool) {
-        let is_shared = share != Share::Alone;
-        // A block's threads must have read what one of them overwrites, and see it before they go on.
-        let barrier = is_shared && self.stores_update(statement);
-        if barrier {
-            self.text.line("__syncthreads();");
+    /// One loop, or what lies between loops.
+    fn part(&mut self, part: &[Statement], share: Share, is_last: bool) {
+        let mut rest = part;
+        while let Some(first) = rest.first() {
+            let is_store = |statement: &Statement| matches!(statement, Statement::Store { .. });
+            let stores = rest.iter().take_while(|statement| is_store(statement)).count();
+            let (run, after) = rest.split_at(stores.max(1));
+            let is_shared = share != Share::Alone;
+            // A block's threads must have read what one of them overwrites, and see it before they go on.
+            let barrier = is_shared && run.iter().any(|statement| self.stores_update(statement));
+            if barrier {
+                self.text.line("__syncthreads();");
+            }
+            let by_first_thread = is_shared && is_store(first);
+            if by_first_thread {
+                self.text.open("if (threadIdx.x == 0)");
+            }
+            for statement in run {
+                self.statement(statement, share);
+            }
+            self.text.close(usize::from(by_first_thread));
+            if barrier && !(is_last && after.is_empty()) {
+                self.text.line("__syncthreads();");
+            }
+            rest = after;
         }
+    }
+
+    fn statement(&mut self, statement: &Statement, share: Share) {
         match statement {
             Statement::Let(local, value) => self.bind(*local, value),
             Statement::Store { tensor, index, value } => {
+                let value = self.bind_loads(value);
                 let element = self.scope.element(*tensor, index);
-                let store = format!("{} = {};", element.text(), self.scope.expr(value).text());
-                if is_shared {
-                    self.text.open("if (threadIdx.x == 0)");
-                }
-                self.text.line(store);
-                self.text.close(usize::from(is_shared));
+                self.text.line(format_args!("{} = {};", element.text(), value.text()));
+                self.scope.bound_loads.clear();
             }
             Statement::For(axes, body) => {
                 let opened = self.open_loop(axes, share);
@@ -99,15 +138,36 @@ impl Writer<'_> {
             }
             Statement::Reduce { axes, lets, results } => self.reduce(axes, lets, results, share),
         }
-        if barrier && !is_last {
-            self.text.line("__syncthreads();");
+    }
+
+    /// Declares a filled load's value, and first those of its indices that can leave the tensor.
+    fn bind_load(&mut self, load: &Load) -> String {
+        let Scope { kernel, max_batch, .. } = self.scope;
+        let ty = &kernel.tensor(load.tensor).ty;
+        let tensor = self.scope.names.tensor(load.tensor).to_owned();
+        let mut named = Vec::new();
+        for (axis, (index, &extent)) in load.index.iter().zip(ty.shape.dims()).enumerate() {
+            let is_simple = index.as_axis().is_some() || index.as_constant().is_some();
+            if is_simple || is_inside(index, extent, kernel, max_batch) {
+                named.push(None);
+                continue;
+            }
+            let name = self.scope.fresh.fresh(&format!("{tensor}_at_{axis}"));
+            let (position, code) = (self.scope.position_type(), self.scope.index(index));
+            self.text.line(format_args!("const {position} {name} = {};", code.text()));
+            named.push(Some(name));
         }
+        let name = self.scope.fresh.fresh(&format!("{tensor}_or_fill"));
+        let value = self.scope.filled(load, load.fill.unwrap_or(Number::new(0.0)), &named);
+        self.text.line(format_args!("const {} {name} = {};", c_type(ty.dtype), value.text()));
+        name
     }
 
     fn bind(&mut self, local: LocalId, value: &Expr) {
         let ty = c_type(self.scope.kernel.local(local).dtype);
-        let value = self.scope.expr(value);
+        let value = self.bind_loads(value);
         self.text.line(format_args!("const {ty} {} = {};", self.scope.names.local(local), value.text()));
+        self.scope.bound_loads.clear();
     }
 
     fn reduce(&mut self, axes: &[AxisId], lets: &[(LocalId, Expr)], results: &[Reduction], share: Share) {
@@ -119,8 +179,10 @@ impl Writer<'_> {
             self.bind(*local, value);
         }
         for (result, best) in results.iter().zip(&bests) {
-            self.take(axes, result, best);
+            let value = self.bind_loads(&result.value);
+            self.take(axes, result, best, &value);
         }
+        self.scope.bound_loads.clear();
         self.text.close(opened);
         if let Share::Block(_) = share {
             for (result, best) in results.iter().zip(&bests) {
@@ -153,12 +215,11 @@ impl Writer<'_> {
     }
 
     /// Takes one more value into a result.
-    fn take(&mut self, axes: &[AxisId], result: &Reduction, best: &str) {
+    fn take(&mut self, axes: &[AxisId], result: &Reduction, best: &str, value: &Code) {
         let dtype = self.scope.kernel.dtype(&result.value);
-        let value = self.scope.expr(&result.value);
         let name = self.scope.names.local(result.local).to_owned();
         if result.monoid != Monoid::ArgMax {
-            self.text.line(accumulate(result.monoid, dtype, &name, &value));
+            self.text.line(accumulate(result.monoid, dtype, &name, value));
             return;
         }
         let candidate = self.scope.fresh.fresh(&format!("{name}_value"));

@@ -40,7 +40,6 @@ struct Side<'k> {
     first: String,
     size: usize,
     tile: String,
-    comment: String,
 }
 
 /// Writes the body of a tiled contraction.
@@ -54,8 +53,14 @@ pub(crate) fn write(writer: &mut Writer<'_>, nest: &Nest<'_>, tiling: &Tiling) {
     place_tile(writer, tiling, &v);
     let (rows_each, columns_each) = (tiling.tile_rows / SIDE, tiling.tile_columns / SIDE);
     let depth = tiling.tile_depth;
-    writer.text.line(format_args!("__shared__ {ty} {}[{depth}][{}];", v.a_tile, tiling.tile_rows));
-    writer.text.line(format_args!("__shared__ {ty} {}[{depth}][{}];", v.b_tile, tiling.tile_columns));
+    writer.text.line(format_args!(
+        "__shared__ {ty} {}[{depth}][{}];  // [{}, {}]",
+        v.a_tile, tiling.tile_rows, v.depth, v.row
+    ));
+    writer.text.line(format_args!(
+        "__shared__ {ty} {}[{depth}][{}];  // [{}, {}]",
+        v.b_tile, tiling.tile_columns, v.depth, v.column
+    ));
     writer.text.line(format_args!("{ty} {}[{rows_each}][{columns_each}] = {{}};", v.sums));
 
     let names = &writer.scope.names;
@@ -72,7 +77,6 @@ pub(crate) fn write(writer: &mut Writer<'_>, nest: &Nest<'_>, tiling: &Tiling) {
         first: v.row_first.clone(),
         size: tiling.tile_rows,
         tile: v.a_tile.clone(),
-        comment: "rows".to_owned(),
     };
     let b_side = Side {
         factor: b,
@@ -81,7 +85,6 @@ pub(crate) fn write(writer: &mut Writer<'_>, nest: &Nest<'_>, tiling: &Tiling) {
         first: v.column_first.clone(),
         size: tiling.tile_columns,
         tile: v.b_tile.clone(),
-        comment: "columns".to_owned(),
     };
     load_tile(writer, tiling, &v, &a_side, ty);
     load_tile(writer, tiling, &v, &b_side, ty);
@@ -163,7 +166,7 @@ fn load_tile(writer: &mut Writer<'_>, tiling: &Tiling, v: &Variables, side: &Sid
     };
     let threads = SIDE * SIDE;
     writer.text.open(format_args!("for (int {at} = threadIdx.x; {at} < {}; {at} += {threads})", size * depth));
-    writer.text.line(format_args!("const {index} {position} = {first} + {in_position};  // {}", side.comment));
+    writer.text.line(format_args!("const {index} {position} = {first} + {in_position};"));
     writer.text.line(format_args!("const {index} {} = {} + {in_depth};", v.depth, v.depth_first));
     writer.text.line(format_args!("{ty} {value} = 0;"));
     let inside =
@@ -173,7 +176,8 @@ fn load_tile(writer: &mut Writer<'_>, tiling: &Tiling, v: &Variables, side: &Sid
     writer.declare_axes(&v.depth, &tiling.depth);
     let free: Vec<AxisId> = side.axes.iter().chain(&tiling.depth).copied().collect();
     let limited = open_if_inside(writer, &free);
-    let code = writer.scope.expr(side.factor);
+    let code = writer.bind_loads(side.factor);
+    writer.scope.bound_loads.clear();
     writer.text.line(format_args!("{value} = {};", code.text()));
     writer.text.close(limited + 1);
     writer.text.line(format_args!("{tile}[{in_depth}][{in_position}] = {value};"));

@@ -20,14 +20,14 @@ extern "C" __global__ void __launch_bounds__(256) batched_matmul(
     const int h = outer % 2;
     const int row_lane = threadIdx.x / 16;
     const int column_lane = threadIdx.x % 16;
-    __shared__ double q_tile[16][64];
-    __shared__ double k_tile[16][64];
+    __shared__ double q_tile[16][64];  // [depth_2, row_2]
+    __shared__ double k_tile[16][64];  // [depth_2, column_2]
     double sums[4][4] = {};
 
     // sum = sum over (depth), 16 at a time.
     for (int depth_first = 0; depth_first < 24; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int row_2 = row_first + at / 16;  // rows
+            const int row_2 = row_first + at / 16;
             const int depth_2 = depth_first + at % 16;
             double value = 0;
             if (row_2 < 40 && depth_2 < 24) {
@@ -38,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(256) batched_matmul(
             q_tile[at % 16][at / 16] = value;
         }
         for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int column_2 = column_first + at / 16;  // columns
+            const int column_2 = column_first + at / 16;
             const int depth_2 = depth_first + at % 16;
             double value = 0;
             if (column_2 < 50 && depth_2 < 24) {

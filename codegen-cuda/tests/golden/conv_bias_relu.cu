@@ -17,14 +17,14 @@ extern "C" __global__ void __launch_bounds__(256) conv_bias_relu(
     const int row_first = tile / column_tiles * 16;
     const int row_lane = threadIdx.x / 16;
     const int column_lane = threadIdx.x % 16;
-    __shared__ float w_tile[16][16];
-    __shared__ float x_tile[16][64];
+    __shared__ float w_tile[16][16];  // [depth, row]
+    __shared__ float x_tile[16][64];  // [depth, column]
     float sums[1][4] = {};
 
     // acc = sum over (c, kh, kw), 16 at a time.
     for (int depth_first = 0; depth_first < 150; depth_first += 16) {
         for (int at = threadIdx.x; at < 256; at += 256) {
-            const int row = row_first + at / 16;  // rows
+            const int row = row_first + at / 16;
             const int depth = depth_first + at % 16;
             float value = 0;
             if (row < 16 && depth < 150) {
@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) conv_bias_relu(
             w_tile[at % 16][at / 16] = value;
         }
         for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int column = column_first + at % 64;  // columns
+            const int column = column_first + at % 64;
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 196 * B && depth < 150) {
@@ -47,7 +47,10 @@ extern "C" __global__ void __launch_bounds__(256) conv_bias_relu(
                 const int c = depth / 25;
                 const int kh = depth / 5 % 5;
                 const int kw = depth % 5;
-                value = kiln_in_range(oh + kh - 2, 14) && kiln_in_range(ow + kw - 2, 14) ? x[n * 1176 + c * 196 + (oh + kh - 2) * 14 + ow + kw - 2] : 0.0f;
+                const int x_at_2 = oh + kh - 2;
+                const int x_at_3 = ow + kw - 2;
+                const float x_or_fill = kiln_in_range(x_at_2, 14) && kiln_in_range(x_at_3, 14) ? x[n * 1176 + c * 196 + x_at_2 * 14 + x_at_3] : 0.0f;
+                value = x_or_fill;
             }
             x_tile[at / 64][at % 64] = value;
         }

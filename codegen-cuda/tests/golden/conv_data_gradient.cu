@@ -24,7 +24,10 @@ extern "C" __global__ void __launch_bounds__(256) conv_data_gradient(
     for (int oc = 0; oc < 8; ++oc) {
         for (int kh = 0; kh < 3; ++kh) {
             for (int kw = 0; kw < 3; ++kw) {
-                sum += ((ih - kh + 1) % 2 == 0 && kiln_in_range((ih - kh + 1) / 2, 7) && (iw - kw + 1) % 2 == 0 && kiln_in_range((iw - kw + 1) / 2, 7) ? d_y[n * 392 + oc * 49 + (ih - kh + 1) / 2 * 7 + (iw - kw + 1) / 2] : 0.0f) * w[oc * 36 + c * 9 + kh * 3 + kw];
+                const int d_y_at_2 = (ih - kh + 1) / 2;
+                const int d_y_at_3 = (iw - kw + 1) / 2;
+                const float d_y_or_fill = (ih - kh + 1) % 2 == 0 && kiln_in_range(d_y_at_2, 7) && (iw - kw + 1) % 2 == 0 && kiln_in_range(d_y_at_3, 7) ? d_y[n * 392 + oc * 49 + d_y_at_2 * 7 + d_y_at_3] : 0.0f;
+                sum += d_y_or_fill * w[oc * 36 + c * 9 + kh * 3 + kw];
             }
         }
     }

@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(256) conv_weight_gradient(
 ) {
     // This block's (oc, c, kh, kw).
     const int oc = blockIdx.x / 25;
-    const int c = blockIdx.x / 25 % 1;
+    const int c = 0;
     const int kh = blockIdx.x / 5 % 5;
     const int kw = blockIdx.x % 5;
 
@@ -21,7 +21,10 @@ extern "C" __global__ void __launch_bounds__(256) conv_weight_gradient(
         const int n = step / 784;
         const int oh = step / 28 % 28;
         const int ow = step % 28;
-        sum += d_h[n * 4704 + oc * 784 + oh * 28 + ow] * (kiln_in_range(kh + oh - 2, 28) && kiln_in_range(kw + ow - 2, 28) ? x[n * 784 + c * 784 + (kh + oh - 2) * 28 + kw + ow - 2] : 0.0f);
+        const int x_at_2 = kh + oh - 2;
+        const int x_at_3 = kw + ow - 2;
+        const float x_or_fill = kiln_in_range(x_at_2, 28) && kiln_in_range(x_at_3, 28) ? x[n * 784 + c * 784 + x_at_2 * 28 + x_at_3] : 0.0f;
+        sum += d_h[n * 4704 + oc * 784 + oh * 28 + ow] * x_or_fill;
     }
     sum = kiln_block_reduce<kiln_sum>(sum);
 

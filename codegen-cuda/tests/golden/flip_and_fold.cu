@@ -18,5 +18,7 @@ extern "C" __global__ void __launch_bounds__(256) flip_and_fold(
     const int side = position % 2;
 
     // The value.
-    y[n * 24 + c * 2 + side] = x[n * 12 + 11 - c] - x[n * 12 + (c + 7) % 12] + powf(kiln_in_range((c - side + 2) / 4 - 2, 12) ? x[n * 12 + (c - side + 2) / 4 - 2] : NAN, (float)(i64)((i64)n * 12 + (i64)c + (i64)side * 1000000000000));
+    const int x_at_1 = kiln_floor_div<int>(c - side * 7, 4) + kiln_floor_mod<int>(c - side * 7, 3);
+    const float x_or_fill = kiln_in_range(x_at_1, 12) ? x[n * 12 + x_at_1] : NAN;
+    y[n * 24 + c * 2 + side] = x[n * 12 + 11 - c] - x[n * 12 + (c + 7) % 12] + powf(x_or_fill, (float)(i64)((i64)n * 12 + (i64)c + (i64)side * 1000000000000));
 }

@@ -23,7 +23,7 @@ extern "C" __global__ void __launch_bounds__(256) integer_statistics(
     total = kiln_block_reduce<kiln_sum>(total);
     least = kiln_block_reduce<kiln_minimum>(least);
 
-    // Epilogue.
+    // From the results so far.
     if (threadIdx.x == 0) {
         mean[0] = (double)total / (double)kiln_mul((i64)(64 * B), 1ll);
     }

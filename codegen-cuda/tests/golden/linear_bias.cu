@@ -17,14 +17,14 @@ extern "C" __global__ void __launch_bounds__(256) linear_bias(
     const int row_first = tile / column_tiles * 64;
     const int row_lane = threadIdx.x / 16;
     const int column_lane = threadIdx.x % 16;
-    __shared__ float x_tile[16][64];
-    __shared__ float w_tile[16][64];
+    __shared__ float x_tile[16][64];  // [depth, row]
+    __shared__ float w_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
     // sum = sum over (j), 16 at a time.
     for (int depth_first = 0; depth_first < 120; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int row = row_first + at / 16;  // rows
+            const int row = row_first + at / 16;
             const int depth = depth_first + at % 16;
             float value = 0;
             if (row < B && depth < 120) {
@@ -35,7 +35,7 @@ extern "C" __global__ void __launch_bounds__(256) linear_bias(
             x_tile[at % 16][at / 16] = value;
         }
         for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int column = column_first + at / 16;  // columns
+            const int column = column_first + at / 16;
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 84 && depth < 120) {

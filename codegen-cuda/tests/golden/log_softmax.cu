@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(128) log_softmax(
     }
     total = kiln_block_reduce<kiln_sum>(total);
 
-    // Epilogue.
+    // From the results so far.
     const float shift = top + logf(total);
 
     // Each (c_out), shared by the block's threads.

@@ -17,7 +17,7 @@ extern "C" __global__ void __launch_bounds__(128) normalize_in_place(
     }
     squares = kiln_block_reduce<kiln_sum>(squares);
 
-    // Epilogue.
+    // From the results so far.
     const float scale = 1.0f / sqrtf(squares / 300.0f + 1e-5f);
 
     // Each (c_out), shared by the block's threads.

@@ -22,7 +22,10 @@ extern "C" __global__ void __launch_bounds__(256) padded_max_pool(
     float best = -INFINITY;
     for (int kh = 0; kh < 3; ++kh) {
         for (int kw = 0; kw < 3; ++kw) {
-            best = kiln_max(best, kiln_in_range(oh * 2 + kh - 1, 7) && kiln_in_range(ow * 2 + kw - 1, 7) ? x[n * 3136 + c * 49 + (oh * 2 + kh - 1) * 7 + ow * 2 + kw - 1] : -INFINITY);
+            const int x_at_2 = oh * 2 + kh - 1;
+            const int x_at_3 = ow * 2 + kw - 1;
+            const float x_or_fill = kiln_in_range(x_at_2, 7) && kiln_in_range(x_at_3, 7) ? x[n * 3136 + c * 49 + x_at_2 * 7 + x_at_3] : -INFINITY;
+            best = kiln_max(best, x_or_fill);
         }
     }
 

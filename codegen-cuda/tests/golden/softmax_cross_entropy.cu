@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(256) softmax_cross_entropy(
         total += expf(logits[n * 10 + c_sum] - top);
     }
 
-    // Epilogue.
+    // From the results so far.
     loss[n] = logf(total) + top - logits[n * 10 + (int)target];
 
     // Each (c_grad).

@@ -32,8 +32,6 @@ extern "C" __global__ void __launch_bounds__(32) split_copy(
     // Epilogue.
     if (threadIdx.x == 0) {
         y[n * 28 + c_outer * 8 + c_inner] = x[n * 28 + c_outer * 8 + c_inner];
-    }
-    if (threadIdx.x == 0) {
         sum[n * 28 + c_outer * 8 + c_inner] = total;
     }
 }

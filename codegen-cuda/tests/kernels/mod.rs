@@ -35,6 +35,7 @@ pub fn all() -> Vec<Kernel> {
         flip_and_fold(),
         odd_names(),
         batched_matmul(),
+        wide_relu(),
     ]
 }
 
@@ -358,7 +359,8 @@ fn flip_and_fold() -> Kernel {
     let [n, c, side] = k.axes([("n", B), ("c", d(12)), ("side", d(2))]);
     let flipped = load(x, [i(n), i(c).times(-1).shifted(11)]);
     let rolled = load(x, [i(n), i(c).shifted(-5).rem(12)]);
-    let halved = load_or(x, [i(n), i(c).shifted(-6).plus(&i(side).times(-1)).div(4)], f64::NAN);
+    let crossed = i(c).plus(&i(side).times(-7));
+    let halved = load_or(x, [i(n), crossed.div(4).plus(&crossed.rem(3))], f64::NAN);
     let position = Expr::cast(F, Expr::Index(i(n).times(12).plus(&i(c)).plus(&i(side).times(1_000_000_000_000))));
     let value = add(sub(flipped, rolled), Expr::binary(Binary::Pow, halved, position));
     k.body([each(&[n, c, side], [store(y, at(&[n, c, side]), value)])])
@@ -394,4 +396,13 @@ fn batched_matmul() -> Kernel {
     let scale = Expr::number(0.20412414523193154, f);
     let outer = [n, h, row, column];
     k.body([each(&outer, [reduce(&[depth], [(sum, Monoid::Sum, value)]), store(s, at(&outer), mul(l(sum), scale))])])
+}
+
+/// More elements than `int` counts.
+fn wide_relu() -> Kernel {
+    let mut k = Build::new("wide_relu", 44);
+    let shape = [B, d(3), d(4096), d(4096)];
+    let (x, y) = (k.read("x", F, &shape), k.write("y", F, &shape));
+    let axes = k.axes([("n", B), ("c", d(3)), ("h", d(4096)), ("w", d(4096))]);
+    k.body([each(&axes, [store(y, at(&axes), max(load(x, at(&axes)), f32(0.0)))])])
 }
