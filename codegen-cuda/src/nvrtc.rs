@@ -62,7 +62,9 @@ fn is_present() -> bool {
 
 fn log_of(error: &CompileError) -> String {
     match error {
-        CompileError::CompileError { log, .. } => log.to_string_lossy().chars().take(LOG_LIMIT).collect(),
+        CompileError::CompileError { nvrtc, log, .. } => {
+            format!("{nvrtc:?}\n{}", log.to_string_lossy()).chars().take(LOG_LIMIT).collect()
+        }
         other => other.to_string(),
     }
 }

@@ -331,13 +331,14 @@ fn integer_statistics() -> Kernel {
     let (bright, hash) = (k.write("bright", DType::Bool, &[B]), k.write("hash", DType::I32, &[B]));
     let [n, p, n2] = k.axes([("n", B), ("p", d(64)), ("n_out", B)]);
     let (total, least) = (k.local("total", DType::I64), k.local("least", DType::U8));
+    let any = k.local("any", DType::Bool);
     let pixel = load(pixels, at(&[n, p]));
     let kept = Expr::select(load(mask, at(&[n])), pixel.clone(), Expr::number(0.0, DType::U8));
     let count = Expr::binary(Binary::Mul, Expr::Extent(Dim { factor: 64, batch: true }), Expr::number(1.0, DType::I64));
     let first = load(pixels, [i(n2), Index::constant(0)]);
     let both = Expr::binary(
         Binary::And,
-        load(mask, at(&[n2])),
+        Expr::binary(Binary::Min, load(mask, at(&[n2])), l(any)),
         Expr::unary(Unary::Not, Expr::compare(Comparison::Le, first.clone(), l(least))),
     );
     let hashed = Expr::binary(
@@ -346,7 +347,14 @@ fn integer_statistics() -> Kernel {
         Expr::number(3.0, DType::I32),
     );
     k.body([
-        reduce(&[n, p], [(total, Monoid::Sum, Expr::cast(DType::I64, kept)), (least, Monoid::Min, pixel)]),
+        reduce(
+            &[n, p],
+            [
+                (total, Monoid::Sum, Expr::cast(DType::I64, kept)),
+                (least, Monoid::Min, pixel),
+                (any, Monoid::Max, load(mask, at(&[n]))),
+            ],
+        ),
         store(mean, [], div(Expr::cast(DType::F64, l(total)), Expr::cast(DType::F64, count))),
         each(&[n2], [store(bright, at(&[n2]), both), store(hash, at(&[n2]), hashed)]),
     ])
