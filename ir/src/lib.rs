@@ -20,6 +20,7 @@ pub mod ops;
 mod place;
 pub mod program;
 mod shape;
+pub mod text;
 mod update;
 
 pub use attribute::{Attribute, AttributeValue};
