@@ -22,6 +22,8 @@ mod place;
 pub mod program;
 mod shape;
 pub mod update;
+pub mod text;
+mod update;
 
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};
