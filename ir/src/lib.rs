@@ -21,9 +21,8 @@ pub mod ops;
 mod place;
 pub mod program;
 mod shape;
-pub mod update;
 pub mod text;
-mod update;
+pub mod update;
 
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};
