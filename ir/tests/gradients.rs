@@ -237,3 +237,17 @@ fn every_dtype_that_an_op_takes_computes() {
         }
     }
 }
+
+#[test]
+fn powers_of_and_to_zero_have_finite_gradients() {
+    // 0^0, 2^0 and 0^2, with PyTorch's gradients: for the base, and for the exponent.
+    let ty = Type::new(DType::F32, [BATCH]);
+    let example = Example::new(kiln_ir::ops::Pow {}, [ty.clone(), ty]);
+    let (graph, _, _, mut inputs, gradients) = example_vjp(&example);
+    for (name, data) in [("x0", [0.0, 2.0, 0.0]), ("x1", [0.0, 0.0, 2.0]), ("g", [1.0; 3])] {
+        inputs.get_mut(name).unwrap().data = data.to_vec();
+    }
+    let values = run(&graph, &inputs, BATCH);
+    let of = |operand: usize| &values.value(gradients[operand].unwrap()).data;
+    assert_eq!((of(0), of(1)), (&vec![0.0; 3], &vec![0.0, 2f64.ln(), 0.0]));
+}

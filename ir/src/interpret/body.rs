@@ -1,7 +1,7 @@
 //! The body of an op: for every position of the result, its value combined over the reduction.
 
 use super::{Accumulator, InterpretError, Named, Precision, Scope, Value};
-use crate::{Body, DType, Monoid, Type, accumulator};
+use crate::{Body, DType, Type, accumulator};
 
 /// The result of a body on its operands, each with a name for messages. The body's value has the result's dtype, or the dtype in
 /// which sums of the result's dtype are kept: then it is rounded to the result's at the end.
@@ -18,13 +18,20 @@ pub fn evaluate_body(
     let value_dtype = body.value.dtype(&|id| operands.0[id.0 as usize].1.dtype, &|_| DType::I64);
     let shape = result.shape.at(batch);
     let reduction: Vec<usize> = body.reduction.iter().map(|dim| dim.at(batch)).collect();
-    let (rank, count) = (shape.len(), shape.iter().product());
+    let (rank, count, steps) = (shape.len(), shape.iter().product(), reduction.iter().product::<usize>());
     let mut axes = vec![Some(0); rank + reduction.len()];
     let mut data = Vec::with_capacity(count);
     for _ in 0..count {
         let element = match body.monoid {
             None => evaluate(&axes)?,
-            Some(monoid) => reduce(monoid, value_dtype, &reduction, rank, &mut axes, &evaluate)?.finish(precision),
+            Some(monoid) => {
+                let mut held = Accumulator::new(monoid, value_dtype);
+                for position in 0..steps {
+                    held.add(evaluate(&axes)?, position as i64)?;
+                    advance(&mut axes[rank..], &reduction);
+                }
+                held.finish(precision)
+            }
         };
         if element.dtype() != result.dtype && element.dtype() != accumulator(result.dtype) {
             let (left, right) = (result.dtype, element.dtype());
@@ -34,23 +41,6 @@ pub fn evaluate_body(
         advance(&mut axes[..rank], &shape);
     }
     Value::new(result.dtype, shape, data)
-}
-
-/// Combines the values over the reduction axes, which are those from `rank`.
-fn reduce(
-    monoid: Monoid,
-    dtype: DType,
-    extents: &[usize],
-    rank: usize,
-    axes: &mut [Option<i64>],
-    evaluate: &dyn Fn(&[Option<i64>]) -> Result<super::Scalar, InterpretError>,
-) -> Result<Accumulator, InterpretError> {
-    let mut held = Accumulator::new(monoid, dtype);
-    for position in 0..extents.iter().product::<usize>() {
-        held.add(evaluate(axes)?, position as i64)?;
-        advance(&mut axes[rank..], extents);
-    }
-    Ok(held)
 }
 
 /// The next index of a shape, row-major; after the last one comes the first.
