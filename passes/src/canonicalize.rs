@@ -111,14 +111,14 @@ fn sweep(graph: &mut Graph, exactness: Exactness) -> bool {
     changed
 }
 
-/// Sorts the operands of commutative ops: known values last, otherwise as in the graph's order, which printing and parsing keep.
+/// Sorts the operands of commutative ops as in the graph's order, which printing and parsing keep. Known values are on the right already,
+/// and between two of them the rules have nothing left to do.
 fn order_operands(graph: &mut Graph) {
     let order = graph.order();
     let position: BTreeMap<ValueId, usize> = order.iter().enumerate().map(|(at, &value)| (value, at)).collect();
     for &value in order.iter().filter(|&&value| is_commutative(&graph.node(value).op)).collect::<Vec<_>>() {
         let operands = graph.operands(value);
-        let key = |operand: ValueId| (is_known(graph, operand), position[&operand]);
-        if key(operands[0]) > key(operands[1]) {
+        if !is_known(graph, operands[1]) && position[&operands[0]] > position[&operands[1]] {
             graph.set_operand(value, 0, operands[1]);
             graph.set_operand(value, 1, operands[0]);
         }

@@ -7,7 +7,7 @@ use super::arithmetic::builder;
 use crate::rewrite::{fill_of, is_output};
 
 /// A view that changes nothing: a reshape, expansion or slice to the same shape, a permutation in order, padding by nothing, one part
-/// alone; and a reduction over no axes.
+/// alone.
 pub(super) fn same_type(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
     let unchanged = match &graph.node(value).op {
         Op::Reshape(_) | Op::Expand(_) | Op::Slice(_) => graph.ty(graph.operands(value)[0]) == graph.ty(value),
@@ -16,7 +16,6 @@ pub(super) fn same_type(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
             pad.low + pad.high == 0 && (pad.interior == 0 || graph.ty(value).dim(pad.axis).factor <= 1)
         }
         Op::Concat(_) => graph.operands(value).len() == 1,
-        Op::Sum(Sum { axes, .. }) | Op::Amax(Amax { axes, .. }) | Op::Amin(Amin { axes, .. }) => axes.is_empty(),
         _ => false,
     };
     unchanged.then(|| graph.operands(value)[0])
@@ -84,27 +83,19 @@ pub(super) fn slice_of_pad(graph: &mut Graph, value: ValueId) -> Option<ValueId>
     (same && graph.ty(x) == graph.ty(value)).then_some(x)
 }
 
-/// A reduction leaves out the axes of extent 1, and without any other axis it is a reshape.
+/// A reduction over no axes, or over nothing but axes of extent 1, is a reshape.
 pub(super) fn reduction_of_ones(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
-    let op = graph.node(value).op.clone();
-    let (Op::Sum(Sum { axes, .. }) | Op::Amax(Amax { axes, .. }) | Op::Amin(Amin { axes, .. })) = &op else {
+    let (Op::Sum(Sum { axes, .. }) | Op::Amax(Amax { axes, .. }) | Op::Amin(Amin { axes, .. })) =
+        &graph.node(value).op
+    else {
         return None;
     };
     let x = graph.operands(value)[0];
-    let long: Vec<usize> = axes.iter().copied().filter(|&axis| graph.ty(x).dim(axis) != Dim::ONE).collect();
-    if long.len() == axes.len() {
+    if axes.iter().any(|&axis| graph.ty(x).dim(axis) != Dim::ONE) {
         return None;
     }
     let shape = graph.ty(value).shape.clone();
-    let mut cx = builder(graph, value);
-    let reduced = match &op {
-        _ if long.is_empty() => x,
-        Op::Sum(Sum { keep, .. }) => cx.emit(Sum { axes: long, keep: *keep }, &[x]),
-        Op::Amax(Amax { keep, .. }) => cx.emit(Amax { axes: long, keep: *keep }, &[x]),
-        Op::Amin(Amin { keep, .. }) => cx.emit(Amin { axes: long, keep: *keep }, &[x]),
-        _ => return None,
-    };
-    Some(cx.reshape(reduced, &shape))
+    Some(builder(graph, value).reshape(x, &shape))
 }
 
 /// A sum of sums that nothing else reads is one sum. Not for half types, whose inner sum is rounded to a half.
