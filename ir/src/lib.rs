@@ -22,6 +22,7 @@ pub mod program;
 mod shape;
 pub mod text;
 mod update;
+pub mod verify;
 
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};

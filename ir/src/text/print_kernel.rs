@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use super::names::{Names, joined, name_text, place_text};
+use super::names::{Names, joined, name_text, place_text, word_text};
 use super::print_expr::{expr_text, index_text, indices_text};
 use crate::kernel::{Access, Contract, Kernel, Reduction, Schedule, Statement, Tensor, Tile};
 use crate::{AxisId, DType, Expr, LocalId, Monoid};
@@ -65,7 +65,7 @@ impl Printer<'_> {
                     Access::Write => "out ",
                     Access::Update => "inout ",
                 };
-                format!("{access}{}: {}", name_text(&tensor.name), tensor.ty)
+                format!("{access}{}: {}", word_text(&tensor.name), tensor.ty)
             }))
         };
         let (inputs, outputs) = (list(inputs, Access::Read), list(outputs, Access::Write));
@@ -171,7 +171,7 @@ fn locals_line(kernel: &Kernel) -> Option<String> {
         }
         Statement::For(..) | Statement::Store { .. } => {}
     });
-    let locals = || kernel.locals.iter().map(|local| format!("{}: {}", name_text(&local.name), local.dtype));
+    let locals = || kernel.locals.iter().map(|local| format!("{}: {}", word_text(&local.name), local.dtype));
     (!is_in_order(&seen, kernel.locals.len())).then(|| format!("locals {}", joined(locals())))
 }
 
