@@ -1,6 +1,6 @@
 //! The rules of kernels: names, scopes, ranks, dtypes and access here; ranges, coverage and schedules in the files beside.
 
-use super::{Finding, Report, bounds, schedule, types};
+use super::{Finding, Report, bounds, ids, schedule, types};
 use crate::kernel::{Access, Kernel, Reduction, Statement};
 use crate::text::{Names, index_text, lines_before_body, load_text};
 use crate::{Atom, AxisId, Code, DType, Expr, Index, LocalId, Monoid, Place, TensorId};
@@ -9,7 +9,7 @@ use crate::{Atom, AxisId, Code, DType, Expr, Index, LocalId, Monoid, Place, Tens
 pub fn verify_kernel(kernel: &Kernel) -> Vec<Finding> {
     let mut report = Report::new();
     let place = kernel.places.last().cloned().unwrap_or(Place::NONE);
-    if let Some(message) = unknown_id(kernel) {
+    if let Some(message) = ids::unknown_id(kernel) {
         report.add(1, Code::BadKernel, message, &place);
         return report.finish();
     }
@@ -272,57 +272,4 @@ fn has_positive_divisors(index: &Index) -> bool {
             *by > 0 && has_positive_divisors(inner)
         }
     })
-}
-
-/// What an id that names nothing is; everything else looks ids up.
-fn unknown_id(kernel: &Kernel) -> Option<String> {
-    let mut unknown = None;
-    let mut check = |kind: &str, id: u32, count: usize| {
-        if id as usize >= count {
-            unknown = Some(format!("there is no {kind} {id}: the kernel has {count}"));
-        }
-    };
-    let (tensors, axes, locals) = (kernel.tensors.len(), kernel.axes.len(), kernel.locals.len());
-    let indices = |index: &Index, check: &mut dyn FnMut(&str, u32, usize)| {
-        index.for_each_axis(&mut |axis| check("axis", axis.0, axes));
-    };
-    let expr = |value: &Expr, check: &mut dyn FnMut(&str, u32, usize)| {
-        value.for_each(&mut |x| match x {
-            Expr::Local(local) => check("local", local.0, locals),
-            Expr::Index(index) => indices(index, check),
-            Expr::Load(load) => {
-                check("tensor", load.tensor.0, tensors);
-                load.index.iter().for_each(|index| indices(index, check));
-            }
-            _ => {}
-        });
-    };
-    for (index, _) in kernel.axes.iter().filter_map(|axis| axis.limit.as_ref()) {
-        expr(&Expr::Index(index.clone()), &mut check);
-    }
-    bounds::for_each_statement(&kernel.body, &mut |statement, _| match statement {
-        Statement::Let(local, value) => {
-            check("local", local.0, locals);
-            expr(value, &mut check);
-        }
-        Statement::For(held, _) => held.iter().for_each(|axis| check("axis", axis.0, axes)),
-        Statement::Reduce { axes: held, lets, results } => {
-            held.iter().for_each(|axis| check("axis", axis.0, axes));
-            for (local, value) in lets.iter().map(|(l, v)| (l, v)).chain(results.iter().map(|r| (&r.local, &r.value))) {
-                check("local", local.0, locals);
-                expr(value, &mut check);
-            }
-        }
-        Statement::Store { tensor, index, value } => {
-            check("tensor", tensor.0, tensors);
-            index.iter().for_each(|index| expr(&Expr::Index(index.clone()), &mut check));
-            expr(value, &mut check);
-        }
-    });
-    let schedule = &kernel.schedule;
-    let vector = schedule.vector.iter().map(|vector| vector.axis);
-    let contract = schedule.contract.iter().flat_map(|c| c.m.iter().chain(&c.n).chain(&c.k)).map(|tile| tile.axis);
-    let scheduled = schedule.thread.iter().chain(&schedule.unroll).copied().chain(vector).chain(contract);
-    scheduled.for_each(|axis| check("axis", axis.0, axes));
-    unknown
 }

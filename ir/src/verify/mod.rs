@@ -5,6 +5,7 @@
 
 mod bounds;
 mod graph;
+mod ids;
 mod kernel;
 mod program;
 mod range;

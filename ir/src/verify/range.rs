@@ -46,20 +46,15 @@ impl Bound {
     /// Whether this is at most `other` for every batch size.
     pub fn at_most(self, other: Bound) -> bool {
         // The difference grows from its value at B = 1, unless B makes it fall.
-        match other.minus(self) {
-            Some(difference) => difference.batch >= 0 && difference.constant.saturating_add(difference.batch) >= 0,
-            None => false,
-        }
+        let difference = |a: i64, b: i64| i128::from(b) - i128::from(a);
+        let (constant, batch) = (difference(self.constant, other.constant), difference(self.batch, other.batch));
+        batch >= 0 && constant + batch >= 0
     }
 
     /// The sum, if it can be counted.
     pub fn plus(self, other: Bound) -> Option<Bound> {
         let constant = self.constant.checked_add(other.constant)?;
         Some(Bound { constant, batch: self.batch.checked_add(other.batch)? })
-    }
-
-    fn minus(self, other: Bound) -> Option<Bound> {
-        self.plus(other.times(-1)?)
     }
 
     fn times(self, factor: i64) -> Option<Bound> {
@@ -106,6 +101,8 @@ impl fmt::Display for Bound {
 }
 
 impl Range {
+    const ANY: Range = Range { low: Bound::fixed(i64::MIN), high: Bound::fixed(i64::MAX) };
+
     /// One value.
     pub fn point(bound: Bound) -> Range {
         Range { low: bound, high: bound }
@@ -187,13 +184,13 @@ impl<'k> Ranges<'k> {
             Expr::Unary(Unary::Neg, x) if self.is_i64(x) => self.value(x)?.times(-1),
             Expr::Binary(Binary::Add, a, b) if self.is_i64(a) => self.value(a)?.plus(self.value(b)?),
             Expr::Binary(Binary::Sub, a, b) if self.is_i64(a) => self.value(a)?.plus(self.value(b)?.times(-1)?),
+            // A clamp bounds what is not bounded otherwise.
             Expr::Binary(Binary::Max, a, b) if self.is_i64(a) => {
-                let (a, b) = (self.value(a)?, self.value(b)?);
-                // Either side alone is a bound from below.
+                let (a, b) = (self.value(a).unwrap_or(Range::ANY), self.value(b).unwrap_or(Range::ANY));
                 Some(Range { low: a.intersection(b).low, high: a.high.upper(b.high) })
             }
             Expr::Binary(Binary::Min, a, b) if self.is_i64(a) => {
-                let (a, b) = (self.value(a)?, self.value(b)?);
+                let (a, b) = (self.value(a).unwrap_or(Range::ANY), self.value(b).unwrap_or(Range::ANY));
                 Some(Range { low: a.low.lower(b.low), high: a.intersection(b).high })
             }
             _ => match self.kernel.dtype(expr) {

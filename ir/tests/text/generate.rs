@@ -78,8 +78,10 @@ pub fn kernel(random: &mut Random) -> Kernel {
                 Some((index(&kernel, random, 1, &unused[..=at], &[]), dim(random)));
         }
     }
-    let mut known = Vec::new();
-    kernel.body = block(&kernel, random, &mut unused, &mut undefined, &mut known, &mut Vec::new());
+    // Some kernels use things outside of their scope: those must print and read back too.
+    let mut known = if random.chance(10) { undefined.clone() } else { Vec::new() };
+    let mut scope = if random.chance(10) { unused.clone() } else { Vec::new() };
+    kernel.body = block(&kernel, random, &mut unused, &mut undefined, &mut known, &mut scope);
     // The text gives limits where loops use the axes.
     unused.iter().for_each(|axis| kernel.axes[axis.0 as usize].limit = None);
     kernel.schedule = schedule(&kernel, random);
