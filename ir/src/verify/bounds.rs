@@ -62,7 +62,7 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
     }
     for store in &accesses.stores {
         let tensor = kernel.tensor(store.tensor);
-        if let Some(message) = outside(&format!("the store to `{}`", tensor.name), &store.index, &tensor.ty.shape) {
+        if let Some(message) = outside(&format!("the store to `{}`", tensor.name), store.index, &tensor.ty.shape) {
             report.add(store.line, Code::IndexOutOfBounds, message, place);
         }
         let missing = store.axes.iter().find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
