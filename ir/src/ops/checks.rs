@@ -7,6 +7,11 @@ pub fn float(op: &str, ty: &Type) -> Result<(), Diagnostic> {
     dtype(op, ty, "a floating dtype", ty.dtype.is_float())
 }
 
+/// A dtype to calculate with: any but `bool`.
+pub fn number(op: &str, ty: &Type) -> Result<(), Diagnostic> {
+    dtype(op, ty, "numbers", ty.dtype != DType::Bool)
+}
+
 /// A condition on a dtype.
 pub fn dtype(op: &str, ty: &Type, needed: &str, holds: bool) -> Result<(), Diagnostic> {
     if holds {

@@ -47,7 +47,7 @@ impl Einsum {
 impl Operator for Einsum {
     fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
         checks::same_dtype("einsum", &operands[0], &operands[1])?;
-        checks::dtype("einsum", &operands[0], "numbers", operands[0].dtype != DType::Bool)?;
+        checks::number("einsum", &operands[0])?;
         let malformed = || checks::argument("einsum", &format!("an equation `ab,bc->ac`, found `{}`", self.equation));
         let Terms { lhs, rhs, result } = self.terms().ok_or_else(malformed)?;
         let terms = [lhs, rhs, result];

@@ -111,16 +111,16 @@ unary! {
         };
 }
 
-/// A function of two numeric tensors: its formula, and the gradients of both.
+/// A function of two tensors of a `number` or `float` dtype: its formula, and the gradients of both.
 macro_rules! binary {
-    ($($(#[$meta:meta])* $name:ident in [$low:literal, $high:literal]: $op:expr; |$cx:ident, $g:ident, $a:ident, $b:ident| $vjp:expr;)*) => {$(
+    ($($(#[$meta:meta])* $name:ident of $check:ident in [$low:literal, $high:literal]: $op:expr; |$cx:ident, $g:ident, $a:ident, $b:ident| $vjp:expr;)*) => {$(
         op! { $(#[$meta])* $name(a, b) }
 
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
                 let name = super::Op::from(self.clone()).name();
                 checks::same(name, &operands[0], &operands[1])?;
-                checks::dtype(name, &operands[0], "numbers", operands[0].dtype != DType::Bool)?;
+                checks::$check(name, &operands[0])?;
                 Ok(operands[0].clone())
             }
 
@@ -144,34 +144,36 @@ macro_rules! binary {
 
 binary! {
     /// `a + b`. Gradients: `g`, `g`.
-    Add in [-2.0, 2.0]: Binary::Add; |cx, g, _a, _b| (g, g);
+    Add of number in [-2.0, 2.0]: Binary::Add; |cx, g, _a, _b| (g, g);
     /// `a - b`. Gradients: `g`, `-g`.
-    Sub in [-2.0, 2.0]: Binary::Sub; |cx, g, _a, _b| (g, cx.neg(g));
+    Sub of number in [-2.0, 2.0]: Binary::Sub; |cx, g, _a, _b| (g, cx.neg(g));
     /// `a * b`. Gradients: `g·b`, `g·a`.
-    Mul in [-2.0, 2.0]: Binary::Mul; |cx, g, a, b| (cx.mul(g, b), cx.mul(g, a));
+    Mul of number in [-2.0, 2.0]: Binary::Mul; |cx, g, a, b| (cx.mul(g, b), cx.mul(g, a));
     /// `a / b`; integers truncate towards zero. Gradients: `g/b`, `-g·(a/b)/b`.
-    Div in [0.5, 2.0]: Binary::Div; |cx, g, _a, b| {
+    Div of number in [0.5, 2.0]: Binary::Div; |cx, g, _a, b| {
         let (da, y) = (cx.div(g, b), cx.result());
         let product = cx.mul(da, y);
         (da, cx.neg(product))
     };
     /// The greater; NaN if either is. Gradients: `g` to the greater, half to each where they are equal.
-    Maximum in [-2.0, 2.0]: Binary::Max; |cx, g, a, b| share(cx, Comparison::Gt, g, a, b);
+    Maximum of number in [-2.0, 2.0]: Binary::Max; |cx, g, a, b| share(cx, Comparison::Gt, g, a, b);
     /// The smaller; NaN if either is. Gradients: `g` to the smaller, half to each where they are equal.
-    Minimum in [-2.0, 2.0]: Binary::Min; |cx, g, a, b| share(cx, Comparison::Lt, g, a, b);
-    /// `a` to the power of `b`. Gradients: `g·b·a^(b-1)`, `g·a^b·log a`; 0 for `b` where `a` is 0 (PyTorch).
-    Pow in [0.5, 2.0]: Binary::Pow; |cx, g, a, b| {
+    Minimum of number in [-2.0, 2.0]: Binary::Min; |cx, g, a, b| share(cx, Comparison::Lt, g, a, b);
+    /// `a` to the power of `b`. Gradients: `g·b·a^(b-1)`, 0 where `b` is 0; `g·a^b·log a`, 0 where `a` is 0 (PyTorch).
+    Pow of float in [0.5, 2.0]: Binary::Pow; |cx, g, a, b| {
         let (one, y) = (cx.full_like(b, 1.0), cx.result());
         let lower = cx.sub(b, one);
         let power = cx.emit(Pow {}, &[a, lower]);
         let slope = cx.mul(b, power);
         let da = cx.mul(g, slope);
+        let zero = cx.full_like(b, 0.0);
+        let exponent = cx.compare(Comparison::Ne, b, zero);
+        let da = cx.masked(exponent, da);
         let logarithm = cx.emit(Log {}, &[a]);
         let slope = cx.mul(y, logarithm);
         let db = cx.mul(g, slope);
-        let zero = cx.full_like(a, 0.0);
-        let nonzero = cx.compare(Comparison::Ne, a, zero);
-        (da, cx.masked(nonzero, db))
+        let base = cx.compare(Comparison::Ne, a, zero);
+        (da, cx.masked(base, db))
     };
 }
 

@@ -59,7 +59,7 @@ macro_rules! reductions {
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
                 checks::axes($text, &operands[0], &self.axes)?;
-                checks::dtype($text, &operands[0], "numbers", operands[0].dtype != DType::Bool)?;
+                checks::number($text, &operands[0])?;
                 Ok(operands[0].with_shape(reduced(&operands[0], &self.axes, self.keep)))
             }
 
