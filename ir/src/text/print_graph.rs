@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use super::names::{joined, name_text, place_suffix};
+use super::names::{joined, name_text, place_suffix, word_text};
 use super::number::{float_text, init_text};
 use crate::{Attribute, Dim, Graph, Init, Type, ValueId};
 
@@ -76,7 +76,7 @@ fn attribute_text(attribute: &Attribute) -> String {
         Attribute::Floats(values) => list(values.iter().map(|value| float_text(value.value()))),
         Attribute::Dims(dims) => list(dims.iter().map(Dim::to_string)),
         Attribute::DType(dtype) => dtype.to_string(),
-        Attribute::Text(text) => name_text(text),
+        Attribute::Text(text) => word_text(text),
         Attribute::Init(init) => init_text(init),
     }
 }
