@@ -27,7 +27,7 @@ mod observe;
 mod request;
 
 pub use observe::{Control, Observer, Stage};
-pub use request::{CompileError, CompilerBug, Training, units};
+pub use request::{CompileError, CompilerBug, Request, units};
 
 use kiln_ir::update::names;
 use kiln_ir::verify::{Finding, marked, verify_graph};

@@ -95,7 +95,11 @@ fn three_steps_are_those_of_plain_code() {
         }
         for (name, (weights, moments)) in ["fc.weight", "fc.bias"].iter().zip(&expected) {
             assert_eq!(&inputs[*name].data, weights, "{name} after step {t}");
-            assert_eq!(&inputs[&format!("optimizer.{name}.momentum_buffer")].data, moments, "moments of {name}, step {t}");
+            assert_eq!(
+                &inputs[&format!("optimizer.{name}.momentum_buffer")].data,
+                moments,
+                "moments of {name}, step {t}"
+            );
         }
         assert_eq!(inputs["optimizer.step"].data, [f64::from(t)]);
     }

@@ -132,7 +132,8 @@ fn a_convolutional_classifier() {
     let conv = Conv { stride: vec![1, 1], padding: vec![1, 1], dilation: vec![1, 1], groups: 1 };
     let y = cx.emit(conv, &[x, weight]);
     let y = cx.emit(Relu {}, &[y]);
-    let pool = MaxPool { kernel: vec![2; 2], stride: vec![2; 2], padding: vec![0; 2], dilation: vec![1; 2], ceil: false };
+    let pool =
+        MaxPool { kernel: vec![2; 2], stride: vec![2; 2], padding: vec![0; 2], dilation: vec![1; 2], ceil: false };
     let y = cx.emit(pool, &[y]);
     let y = cx.reshape(y, &vec![Dim::BATCH, Dim::fixed(27)].into());
     let (logits, linear) = linear(&mut graph, "fc", y, 27, 4);
@@ -164,19 +165,30 @@ fn second_derivatives_of_pointwise_ops() {
 #[test]
 fn second_derivatives_of_contractions_and_pools() {
     let geometry = |stride| (vec![stride, 1], vec![1, 0], vec![1, 1]);
-    let pool = |ceil| MaxPool { kernel: vec![2; 2], stride: vec![2; 2], padding: vec![0; 2], dilation: vec![1; 2], ceil };
+    let pool =
+        |ceil| MaxPool { kernel: vec![2; 2], stride: vec![2; 2], padding: vec![0; 2], dilation: vec![1; 2], ceil };
     let ops: [(Op, Type); 5] = [
         (Einsum::new("bchw,oh->bcow").into(), ty(&[3, 5])),
-        ({
-            let (stride, padding, dilation) = geometry(2);
-            Conv { stride, padding, dilation, groups: 2 }.into()
-        }, ty(&[4, 1, 3, 2])),
-        ({
-            let (stride, padding, dilation) = geometry(1);
-            Conv { stride, padding, dilation, groups: 1 }.into()
-        }, ty(&[3, 2, 2, 3])),
+        (
+            {
+                let (stride, padding, dilation) = geometry(2);
+                Conv { stride, padding, dilation, groups: 2 }.into()
+            },
+            ty(&[4, 1, 3, 2]),
+        ),
+        (
+            {
+                let (stride, padding, dilation) = geometry(1);
+                Conv { stride, padding, dilation, groups: 1 }.into()
+            },
+            ty(&[3, 2, 2, 3]),
+        ),
         (pool(true).into(), ty(&[1])),
-        (SumPool { kernel: vec![3; 2], stride: vec![2; 2], padding: vec![1; 2], dilation: vec![1; 2], ceil: false }.into(), ty(&[1])),
+        (
+            SumPool { kernel: vec![3; 2], stride: vec![2; 2], padding: vec![1; 2], dilation: vec![1; 2], ceil: false }
+                .into(),
+            ty(&[1]),
+        ),
     ];
     for (op, weight) in ops {
         let mut graph = new_graph();
@@ -242,7 +254,8 @@ fn frozen_parameters_leave_no_backward_nodes() {
 #[test]
 fn detach_stops_and_unused_values_get_zeros() {
     let mut graph = new_graph();
-    let (x, unused) = (input(&mut graph, "x", Role::Data, &ty(&[3])), input(&mut graph, "unused", Role::Data, &ty(&[2])));
+    let (x, unused) =
+        (input(&mut graph, "x", Role::Data, &ty(&[3])), input(&mut graph, "unused", Role::Data, &ty(&[2])));
     let mut cx = Builder::new(&mut graph, Place::NONE);
     let still = cx.emit(Detach {}, &[x]);
     let y = cx.mul(x, still);

@@ -56,7 +56,8 @@ fn run(pass: &str, graphs: Vec<Graph>) -> Graph {
             let names: Vec<String> = parameters.iter().map(|&value| graph.name_of(value).to_owned()).collect();
             let gradients: Vec<ValueId> = names.iter().map(|name| graph.find(&format!("d_{name}")).unwrap()).collect();
             let (shared, rule) = (graphs.next().unwrap(), graphs.next().unwrap());
-            let rules = UpdateRules { shared, parameters: names.into_iter().map(|name| (name, rule.clone())).collect() };
+            let rules =
+                UpdateRules { shared, parameters: names.into_iter().map(|name| (name, rule.clone())).collect() };
             append_update::run(&mut graph, &rules, &gradients).unwrap();
         }
         other => panic!("no pass is named {other}"),

@@ -6,8 +6,8 @@ use kiln_ir::interpret::Precision;
 use kiln_ir::ops::*;
 use kiln_ir::text::parse_graph;
 use kiln_ir::{Builder, Code, DType, Dim, Graph, Op, Place, Role, Type, UpdateRules, ValueId};
-use kiln_passes::pipeline::{CompileError, Control, Observer, Stage, Step, Training, run_graph, units};
 use kiln_passes::autodiff;
+use kiln_passes::pipeline::{CompileError, Control, Observer, Request, Stage, Step, run_graph, units};
 use support::random_graph::{MAX_BATCH, random_graph};
 use support::{assert_same, assert_verified, inputs_of, results};
 
@@ -152,30 +152,26 @@ fn a_loss_and_its_parameters_must_exist() {
 
 #[test]
 fn units_take_what_they_need() {
-    let mut evaluate = graph(TRAINED);
-    evaluate.retain_outputs(|output| output.updates.is_none());
-    let request = Training {
+    let mut eval = graph(TRAINED);
+    eval.retain_outputs(|output| output.name == "loss");
+    let mut predict = graph(TRAINED);
+    predict.retain_outputs(|output| output.name == "predictions");
+    let request = Request {
         name: "tiny".to_owned(),
-        max_batch: 16,
         train: Some(graph(TRAINED)),
-        evaluate: Some(evaluate.clone()),
+        eval: Some(eval),
+        predict: Some(predict),
         rules: Some(rules()),
     };
     let found = units(&request);
-    let names: Vec<(&str, &str)> = found.iter().map(|(unit, graph)| (*unit, graph.name.as_str())).collect();
-    let expected = ["train_step", "eval_loss", "predict"].map(|unit| (unit, format!("tiny.{unit}")));
-    assert_eq!(names, expected.each_ref().map(|(unit, name)| (*unit, name.as_str())));
-    for (unit, graph) in &found {
+    for ((unit, graph), expected) in found.iter().zip(["train_step", "eval_loss", "predict"]) {
+        assert_eq!((*unit, graph.name.clone()), (expected, format!("tiny.{expected}")));
         assert_verified(graph, unit);
-        assert_eq!(graph.max_batch, Some(16));
         assert_eq!(graph.find("labels").is_some(), *unit != "predict", "{unit}");
-        assert!(graph.find("w").is_some());
+        assert!(graph.find("x").is_some() && graph.find("w").is_some());
     }
-    let only_prediction = Training { train: None, rules: None, ..request };
-    let mut evaluate = evaluate;
-    evaluate.retain_outputs(|output| output.name != "loss");
-    let only_prediction = Training { evaluate: Some(evaluate), ..only_prediction };
-    assert_eq!(units(&only_prediction).iter().map(|(unit, _)| *unit).collect::<Vec<_>>(), ["predict"]);
+    let inference = Request { train: None, eval: None, ..request };
+    assert_eq!(units(&inference).iter().map(|(unit, _)| *unit).collect::<Vec<_>>(), ["predict"]);
 }
 
 /// A random graph with a loss: the sum of its floating outputs, bounded.

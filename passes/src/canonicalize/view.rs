@@ -12,9 +12,7 @@ pub(super) fn same_type(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
     let unchanged = match &graph.node(value).op {
         Op::Reshape(_) | Op::Expand(_) | Op::Slice(_) => graph.ty(graph.operands(value)[0]) == graph.ty(value),
         Op::Permute(permute) => permute.dims.is_sorted(),
-        Op::Pad(pad) => {
-            pad.low + pad.high == 0 && (pad.interior == 0 || graph.ty(value).dim(pad.axis).factor <= 1)
-        }
+        Op::Pad(pad) => pad.low + pad.high == 0 && (pad.interior == 0 || graph.ty(value).dim(pad.axis).factor <= 1),
         Op::Concat(_) => graph.operands(value).len() == 1,
         _ => false,
     };
@@ -85,8 +83,7 @@ pub(super) fn slice_of_pad(graph: &mut Graph, value: ValueId) -> Option<ValueId>
 
 /// A reduction over no axes, or over nothing but axes of extent 1, is a reshape.
 pub(super) fn reduction_of_ones(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
-    let (Op::Sum(Sum { axes, .. }) | Op::Amax(Amax { axes, .. }) | Op::Amin(Amin { axes, .. })) =
-        &graph.node(value).op
+    let (Op::Sum(Sum { axes, .. }) | Op::Amax(Amax { axes, .. }) | Op::Amin(Amin { axes, .. })) = &graph.node(value).op
     else {
         return None;
     };
@@ -108,8 +105,7 @@ pub(super) fn sum_of_sum(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
         return None;
     }
     let x = graph.operands(middle)[0];
-    let kept: Vec<usize> =
-        (0..graph.ty(x).rank()).filter(|axis| inner.keep || !inner.axes.contains(axis)).collect();
+    let kept: Vec<usize> = (0..graph.ty(x).rank()).filter(|axis| inner.keep || !inner.axes.contains(axis)).collect();
     let mut axes: Vec<usize> = inner.axes.iter().copied().chain(outer.axes.iter().map(|&axis| kept[axis])).collect();
     axes.sort_unstable();
     axes.dedup();

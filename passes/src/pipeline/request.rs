@@ -1,7 +1,8 @@
 //! What is asked of the compiler, the units that it is divided into, and what can be wrong with it.
 
-use kiln_ir::update::names;
-use kiln_ir::{Diagnostic, Graph, Op, Output, Role, UpdateRules};
+use kiln_ir::{Diagnostic, Graph, Op, Role, UpdateRules};
+
+use crate::rewrite::is_output;
 
 /// The unit that computes the loss and every new weight and state.
 pub(super) const TRAIN_STEP: &str = "train_step";
@@ -10,55 +11,44 @@ const EVAL_LOSS: &str = "eval_loss";
 /// The unit that computes the predictions and needs no labels.
 const PREDICT: &str = "predict";
 
-/// A model to compile.
+/// A traced model to compile.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Training {
+pub struct Request {
     /// The model's name, before its units' names: `lenet.train_step`.
     pub name: String,
-    /// The bound of the batch size, for graphs with a symbolic axis.
-    pub max_batch: usize,
-    /// The model as it trains: the output `loss`, and updates of its buffers.
+    /// The forward pass and the loss as the model trains: the output `loss`, and updates of the model's buffers.
     pub train: Option<Graph>,
-    /// The model as it evaluates: the predictions, and the output `loss` if it has one.
-    pub evaluate: Option<Graph>,
+    /// The same in evaluation mode.
+    pub eval: Option<Graph>,
+    /// The forward pass in evaluation mode, whose outputs are the predictions.
+    pub predict: Option<Graph>,
     /// What the optimiser does. Without rules, `train_step` gives the gradients and changes no weight.
     pub rules: Option<UpdateRules>,
 }
 
-/// The graph of each entry point: `train_step`, `eval_loss` and `predict`, as far as the request has them.
-pub fn units(request: &Training) -> Vec<(&'static str, Graph)> {
-    let is_loss = |output: &Output| output.updates.is_none() && output.name == names::LOSS;
-    let is_prediction = |output: &Output| output.updates.is_none() && output.name != names::LOSS;
-    let evaluate = request.evaluate.as_ref();
-    let units = [
-        (TRAIN_STEP, request.train.as_ref().map(|graph| unit(request, TRAIN_STEP, graph, |_| true))),
-        (EVAL_LOSS, evaluate.map(|graph| unit(request, EVAL_LOSS, graph, is_loss))),
-        (PREDICT, evaluate.map(|graph| unit(request, PREDICT, graph, is_prediction))),
-    ];
-    let present = units.into_iter().filter_map(|(name, graph)| Some((name, graph?)));
-    present.filter(|(_, graph)| !graph.outputs().is_empty()).collect()
+/// The graph of each entry point, `train_step`, `eval_loss` and `predict`, as far as the request has them.
+pub fn units(request: &Request) -> Vec<(&'static str, Graph)> {
+    let units = [(TRAIN_STEP, &request.train), (EVAL_LOSS, &request.eval), (PREDICT, &request.predict)];
+    let named = |(unit, graph): (&'static str, &Option<Graph>)| {
+        let mut graph = graph.clone()?;
+        graph.name = format!("{}.{unit}", request.name);
+        if unit == PREDICT {
+            remove_unused_data(&mut graph);
+        }
+        Some((unit, graph))
+    };
+    units.into_iter().filter_map(named).collect()
 }
 
-/// A copy with only these outputs, and without the data that only other outputs need: a prediction takes no labels.
-fn unit(request: &Training, name: &str, graph: &Graph, keep: impl FnMut(&Output) -> bool) -> Graph {
-    let mut graph = graph.clone();
-    graph.name = format!("{}.{name}", request.name);
-    graph.max_batch = graph.max_batch.map(|_| request.max_batch);
-    graph.retain_outputs(keep);
-    if name != TRAIN_STEP {
-        graph.remove_dead();
-        let is_output = |value| graph.outputs().iter().any(|output| output.value == value);
-        let unused: Vec<_> = graph
-            .order()
-            .into_iter()
-            .filter(|&value| matches!(&graph.node(value).op, Op::Input(input) if input.role == Role::Data))
-            .filter(|&value| graph.users(value).is_empty() && !is_output(value))
-            .collect();
-        for value in unused {
+/// A prediction takes no labels, though the trace declares them.
+fn remove_unused_data(graph: &mut Graph) {
+    graph.remove_dead();
+    for value in graph.order() {
+        let is_data = matches!(&graph.node(value).op, Op::Input(input) if input.role == Role::Data);
+        if is_data && graph.users(value).is_empty() && !is_output(graph, value) {
             graph.remove(value);
         }
     }
-    graph
 }
 
 /// Why there is no program.
