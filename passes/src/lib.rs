@@ -2,5 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-pub mod append_update;
+pub mod pipeline;
+
+pub mod canonicalize;
+pub mod merge_common;
+
+pub mod fold_constants;
+
 pub mod autodiff;
+
+pub mod append_update;
+
+mod rewrite;
