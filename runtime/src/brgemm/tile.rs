@@ -1,0 +1,145 @@
+//! The register tile, and the loop over the tiles of a product.
+//!
+//! A tile is some rows by one, two or four vectors of columns, so that its sums fill the registers whatever the shape:
+//! many rows of one vector when n is small, few rows of four when m is small. Only the last vector of a tile can be
+//! partial; it is loaded and stored under a mask, so nothing outside the matrices is touched.
+
+use super::BrgemmArgs;
+
+/// Computes one tile: A at the tile's first row, B at its first column, C at both, and the number of live lanes of the
+/// last vector. Safety: as [`super::BrgemmF32Fn`].
+pub(super) type Tile = unsafe fn(args: &BrgemmArgs, a: *const f32, b: *const f32, c: *mut f32, last_lanes: usize);
+
+/// The tiles of one instruction set. The table at `rows - 1` computes that many rows; its length is the most rows whose
+/// sums fit in registers.
+pub(super) struct Tiles {
+    pub lanes: usize,
+    /// One vector of columns.
+    pub one: &'static [Tile],
+    /// Two vectors of columns.
+    pub two: &'static [Tile],
+    /// Four vectors of columns.
+    pub four: &'static [Tile],
+}
+
+/// Covers the product with tiles. Safety: as [`super::BrgemmF32Fn`].
+#[inline]
+pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
+    let (m, n) = (args.m as usize, args.n as usize);
+    if m == 0 {
+        return;
+    }
+    let mut column = 0;
+    while column < n {
+        let left = n - column;
+        let (table, vectors) = if left > 3 * tiles.lanes && m <= tiles.four.len() {
+            (tiles.four, 4)
+        } else if left > tiles.lanes {
+            (tiles.two, 2)
+        } else {
+            (tiles.one, 1)
+        };
+        let width = left.min(vectors * tiles.lanes);
+        let last_lanes = width - (vectors - 1) * tiles.lanes;
+        // Rows are spread evenly: a tile of one row would leave the multipliers waiting for its few sums.
+        let row_tiles = m.div_ceil(table.len());
+        let (each, longer) = (m / row_tiles, m % row_tiles);
+        let mut row = 0;
+        for index in 0..row_tiles {
+            let rows = each + usize::from(index < longer);
+            // SAFETY: row < m and column < n, so the pointers are to elements that the caller vouches for, as are
+            // the `rows` by `width` elements of the tile.
+            unsafe {
+                let a = args.a.offset(row as isize * args.a_m_stride as isize);
+                let b = args.b.add(column);
+                let c = args.c.offset(row as isize * args.c_m_stride as isize).add(column);
+                table[rows - 1](args, a, b, c, last_lanes);
+            }
+            row += rows;
+        }
+        column += width;
+    }
+}
+
+/// Defines `TILES` and `brgemm_f32` in a module that has `Vector`, `LANES`, `zero`, `splat`, `load`, `load_first`,
+/// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts, compiled with the given attributes.
+macro_rules! define_brgemm {
+    ($(#[$feature:meta])* one: [$($one:literal)*], two: [$($two:literal)*], four: [$($four:literal)*]) => {
+        static TILES: Tiles = Tiles {
+            lanes: LANES,
+            one: &[$(tile::<$one, 1>),*],
+            two: &[$(tile::<$two, 2>),*],
+            four: &[$(tile::<$four, 4>),*],
+        };
+
+        /// Safety: as [`super::BrgemmF32Fn`].
+        pub(super) unsafe extern "C" fn brgemm_f32(args: *const BrgemmArgs) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { for_each_tile(&TILES, &*args) }
+        }
+
+        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes <= LANES.
+        $(#[$feature])*
+        unsafe fn tile<const ROWS: usize, const VECTORS: usize>(
+            args: &BrgemmArgs,
+            a: *const f32,
+            b: *const f32,
+            c: *mut f32,
+            last_lanes: usize,
+        ) {
+            // SAFETY: whole vectors are loaded and stored only left of the last one, which is limited to its live lanes;
+            // so all accesses are to elements of the tile. Pointers step past the last element by wrapping only.
+            unsafe {
+                let mask = mask(last_lanes);
+                let last_is_partial = last_lanes < LANES;
+                let c_at = |row: usize, vector: usize| c.offset(row as isize * args.c_m_stride as isize).add(vector * LANES);
+
+                let mut sums = [[zero(); VECTORS]; ROWS];
+                if args.accumulate != 0 {
+                    for row in 0..ROWS {
+                        for vector in 0..VECTORS - 1 {
+                            sums[row][vector] = load(c_at(row, vector));
+                        }
+                        sums[row][VECTORS - 1] = load_first(c_at(row, VECTORS - 1), mask);
+                    }
+                }
+
+                let a_m_stride = args.a_m_stride as isize;
+                let a_k_stride = args.a_k_stride as isize;
+                let b_k_stride = args.b_k_stride as isize;
+                for i in 0..args.count as isize {
+                    let mut a = a.wrapping_offset(i * args.a_batch_stride as isize);
+                    let mut b = b.wrapping_offset(i * args.b_batch_stride as isize);
+                    for _ in 0..args.k {
+                        let mut columns = [zero(); VECTORS];
+                        for vector in 0..VECTORS - 1 {
+                            columns[vector] = load(b.add(vector * LANES));
+                        }
+                        columns[VECTORS - 1] = load_first(b.add((VECTORS - 1) * LANES), mask);
+                        for row in 0..ROWS {
+                            let scalar = splat(a.offset(row as isize * a_m_stride));
+                            for vector in 0..VECTORS {
+                                sums[row][vector] = multiply_add(scalar, columns[vector], sums[row][vector]);
+                            }
+                        }
+                        a = a.wrapping_offset(a_k_stride);
+                        b = b.wrapping_offset(b_k_stride);
+                    }
+                }
+
+                for row in 0..ROWS {
+                    for vector in 0..VECTORS - 1 {
+                        store(c_at(row, vector), sums[row][vector]);
+                    }
+                    if last_is_partial {
+                        store_first(c_at(row, VECTORS - 1), mask, sums[row][VECTORS - 1]);
+                    } else {
+                        store(c_at(row, VECTORS - 1), sums[row][VECTORS - 1]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+pub(super) use define_brgemm;
