@@ -1,0 +1,134 @@
+//! Loads and stores of elements, in one lane or in all.
+
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use kiln_ir::{DType, Index, Load, TensorId};
+
+use crate::emit::Emitter;
+use crate::guard::Access;
+use crate::index::{Address, Step};
+use crate::lanes::Lanes;
+use crate::ops;
+
+impl Emitter<'_> {
+    /// An element, or the elements of all lanes.
+    pub(crate) fn load(&mut self, load: &Load) -> Lanes {
+        let access = self.access(load);
+        let dtype = self.kernel.tensor(load.tensor).ty.dtype;
+        if !self.is_uniform(&access) {
+            return Lanes::Split((0..self.lanes).map(|lane| self.load_lane(load, &access, lane)).collect());
+        }
+        match (self.step(&access.free), self.packable(dtype)) {
+            (Step::Constant(0), _) => Lanes::Uniform(self.load_lane(load, &access, 0)),
+            (Step::Constant(1), Some(ty)) => {
+                let (address, condition) = self.guarded_address(load.tensor, &access, 0);
+                let flags = self.memory_flags(load.tensor);
+                let registers = (0..self.lanes as i32 / ty.lane_count() as i32)
+                    .map(|register| self.b.ins().load(ty, flags, address.base, address.offset + 16 * register))
+                    .collect();
+                let loaded = Lanes::Packed(registers);
+                match (condition, load.fill) {
+                    (Some(condition), Some(fill)) => {
+                        let fill = self.constant(dtype, fill.value());
+                        self.select(dtype, &Lanes::Uniform(condition), &loaded, &Lanes::Uniform(fill))
+                    }
+                    _ => loaded,
+                }
+            }
+            (Step::Constant(step), _) => {
+                // One address for all lanes, and a constant distance between them.
+                let (address, condition) = self.guarded_address(load.tensor, &access, 0);
+                let distance = step * dtype.size_bytes() as i64;
+                let values = (0..self.lanes as i64)
+                    .map(|lane| {
+                        let address = self.moved(address, lane * distance);
+                        self.load_from(load, address, condition)
+                    })
+                    .collect();
+                Lanes::Split(values)
+            }
+            (Step::Irregular, _) => {
+                Lanes::Split((0..self.lanes).map(|lane| self.load_lane(load, &access, lane)).collect())
+            }
+        }
+    }
+
+    /// Stores one value in each lane's element.
+    pub(crate) fn store(&mut self, tensor: TensorId, index: &[Index], value: &Lanes) {
+        let dtype = self.kernel.tensor(tensor).ty.dtype;
+        let flags = self.memory_flags(tensor);
+        let index: Vec<Index> = index.iter().map(|index| self.resolve(index)).collect();
+        let linear = self.linear(tensor, &index);
+        match (self.step(&linear), self.packable(dtype)) {
+            (Step::Constant(1), Some(ty)) => {
+                let registers = self.packed(value, ty);
+                let address = self.address(tensor, &linear, 0, None);
+                for (register, at) in registers.into_iter().zip((0..).step_by(16)) {
+                    self.b.ins().store(flags, register, address.base, address.offset + at);
+                }
+            }
+            (Step::Constant(step), _) => {
+                let values = self.split(value, dtype);
+                let address = self.address(tensor, &linear, 0, None);
+                for (value, lane) in values.into_iter().zip(0..) {
+                    let address = self.moved(address, lane * step * dtype.size_bytes() as i64);
+                    self.b.ins().store(flags, value, address.base, address.offset);
+                }
+            }
+            (Step::Irregular, _) => {
+                let values = self.split(value, dtype);
+                for (lane, value) in values.into_iter().enumerate() {
+                    let address = self.address(tensor, &linear, lane, None);
+                    self.b.ins().store(flags, value, address.base, address.offset);
+                }
+            }
+        }
+    }
+
+    fn load_lane(&mut self, load: &Load, access: &Access, lane: usize) -> Value {
+        let (address, condition) = self.guarded_address(load.tensor, access, lane);
+        self.load_from(load, address, condition)
+    }
+
+    fn load_from(&mut self, load: &Load, address: Address, condition: Option<Value>) -> Value {
+        let dtype = self.kernel.tensor(load.tensor).ty.dtype;
+        let flags = self.memory_flags(load.tensor);
+        let value = self.b.ins().load(ops::scalar_type(dtype), flags, address.base, address.offset);
+        match (condition, load.fill) {
+            (Some(condition), Some(fill)) => {
+                let fill = self.constant(dtype, fill.value());
+                self.b.ins().select(condition, value, fill)
+            }
+            _ => value,
+        }
+    }
+
+    /// An address inside the tensor, and the condition under which it is the load's own.
+    fn guarded_address(&mut self, tensor: TensorId, access: &Access, lane: usize) -> (Address, Option<Value>) {
+        let condition = self.condition(access, lane);
+        let extra = condition.filter(|_| access.checked != Index::default()).map(|condition| {
+            let size = self.kernel.tensor(tensor).ty.dtype.size_bytes() as i64;
+            let position = self.index_value(&access.checked.times(size), lane);
+            let zero = self.b.ins().iconst(types::I64, 0);
+            self.b.ins().select(condition, position, zero)
+        });
+        (self.address(tensor, &access.free, lane, extra), condition)
+    }
+
+    fn moved(&mut self, address: Address, distance: i64) -> Address {
+        match i32::try_from(i64::from(address.offset) + distance) {
+            Ok(offset) => Address { base: address.base, offset },
+            Err(_) => Address { base: self.b.ins().iadd_imm_s(address.base, distance), offset: address.offset },
+        }
+    }
+
+    /// The position of an element of a lane, for messages.
+    pub(crate) fn element_position(&mut self, load: &Load, lane: usize) -> Value {
+        let linear = self.linear(load.tensor, &load.index);
+        self.index_value(&linear, lane)
+    }
+
+    /// Zero in every lane, for results that no iteration reaches.
+    pub(crate) fn zero(&mut self, dtype: DType) -> Lanes {
+        Lanes::Uniform(self.constant(dtype, 0.0))
+    }
+}
