@@ -5,24 +5,37 @@
 
 #![forbid(unsafe_code)]
 
+mod attribute;
 mod body;
+mod builder;
 mod diagnostic;
 mod dtype;
 mod expr;
+mod graph;
 mod index;
 mod init;
+pub mod interpret;
 pub mod kernel;
+mod op;
+pub mod ops;
 mod place;
 pub mod program;
 mod shape;
+pub mod update;
 
+pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};
+pub use builder::{Builder, Vjp};
 pub use diagnostic::{Code, Diagnostic};
 pub use dtype::DType;
 pub use expr::{Binary, Comparison, Expr, Load, LocalId, Monoid, Number, TensorId, Unary};
+pub use graph::{Graph, Node, Output, ValueId};
 pub use index::{Atom, AxisId, Index};
 pub use init::Init;
 pub use kernel::Kernel;
+pub use op::{Definition, Example, Operator};
+pub use ops::{Op, Role};
 pub use place::Place;
 pub use program::Program;
 pub use shape::{Dim, Shape, Type};
+pub use update::UpdateRules;

@@ -11,16 +11,23 @@
 pub mod abi;
 mod arena;
 pub mod brgemm;
+pub mod checkpoint;
+pub mod data;
 mod error;
+mod fit;
 mod math;
 mod memory;
+pub mod metrics;
 pub mod philox;
+pub mod progress;
 mod session;
+pub mod stop;
 mod threads;
 mod trainer;
 
 pub use arena::Arena;
 pub use error::Error;
+pub use fit::{Evaluation, Fit, FitError, Fitted};
 pub use memory::{MemoryReport, peak_resident_bytes};
 pub use session::{Input, ProgramRef, Session, SlotView, SlotViewMut, StepTime};
 pub use threads::{Pool, THREADS_VARIABLE};

@@ -1,0 +1,206 @@
+//! The op table: one row an op, in families. The definition, shape rule, formula and derivative of each stand together in the
+//! family's file.
+
+mod checks;
+mod contract;
+mod convolution;
+mod elementwise;
+mod leaf;
+mod logic;
+mod pool;
+mod reduce;
+mod view;
+
+pub use contract::*;
+pub use convolution::*;
+pub use elementwise::*;
+pub use leaf::*;
+pub use logic::*;
+pub use pool::*;
+pub use reduce::*;
+pub use view::*;
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::{Definition, Example, Operator};
+use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
+
+macro_rules! table {
+    ($($text:literal => $name:ident,)*) => {
+        /// Every op.
+        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+        pub enum Op { $(#[doc = concat!("`", $text, "`")] $name($name),)* }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+
+        impl Op {
+            /// The name of every op, in the order of the table.
+            pub const NAMES: &[&str] = &[$($text,)*];
+
+            /// The name in IR text.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$name(_) => $text,)* }
+            }
+
+            /// The attributes in declaration order.
+            pub fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+                match self { $(Op::$name(op) => op.attributes(),)* }
+            }
+
+            /// The op of this name with these attributes: `None` for an unknown op, and otherwise the attribute that is missing
+            /// or of the wrong form.
+            pub fn from_attributes(
+                name: &str,
+                get: &dyn Fn(&str) -> Option<Attribute>,
+            ) -> Option<Result<Op, &'static str>> {
+                match name {
+                    $($text => Some($name::from_attributes(get).map(Op::$name)),)*
+                    _ => None,
+                }
+            }
+
+            /// Cases of every op.
+            pub fn examples() -> Vec<Example> {
+                let mut examples = Vec::new();
+                $(examples.extend(<$name as Operator>::examples());)*
+                examples
+            }
+
+            fn rules(&self) -> &dyn Rules {
+                match self { $(Op::$name(op) => op,)* }
+            }
+        }
+    };
+}
+
+table! {
+    "input" => Input,
+    "constant" => Constant,
+    "full" => Full,
+    "iota" => Iota,
+    "extent" => Extent,
+
+    "add" => Add,
+    "sub" => Sub,
+    "mul" => Mul,
+    "div" => Div,
+    "maximum" => Maximum,
+    "minimum" => Minimum,
+    "pow" => Pow,
+    "neg" => Neg,
+    "abs" => Abs,
+    "exp" => Exp,
+    "log" => Log,
+    "sqrt" => Sqrt,
+    "tanh" => Tanh,
+    "erf" => Erf,
+    "sin" => Sin,
+    "cos" => Cos,
+    "sigmoid" => Sigmoid,
+    "relu" => Relu,
+    "cast" => Cast,
+    "detach" => Detach,
+
+    "eq" => Eq,
+    "ne" => Ne,
+    "lt" => Lt,
+    "le" => Le,
+    "gt" => Gt,
+    "ge" => Ge,
+    "and" => And,
+    "or" => Or,
+    "not" => Not,
+    "where" => Where,
+    "one_hot" => OneHot,
+
+    "reshape" => Reshape,
+    "permute" => Permute,
+    "expand" => Expand,
+    "slice" => Slice,
+    "pad" => Pad,
+    "concat" => Concat,
+
+    "sum" => Sum,
+    "amax" => Amax,
+    "amin" => Amin,
+    "argmax" => Argmax,
+
+    "einsum" => Einsum,
+    "conv" => Conv,
+    "conv_input_grad" => ConvInputGrad,
+    "conv_weight_grad" => ConvWeightGrad,
+
+    "max_pool" => MaxPool,
+    "max_pool_index" => MaxPoolIndex,
+    "max_pool_grad" => MaxPoolGrad,
+    "max_pool_pick" => MaxPoolPick,
+    "sum_pool" => SumPool,
+    "sum_pool_grad" => SumPoolGrad,
+}
+
+/// [`Operator`] without what needs `Sized`.
+trait Rules {
+    fn operand_names(&self) -> (&'static [&'static str], bool);
+    fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic>;
+    fn body(&self, operands: &[Type], result: &Type) -> Body;
+    fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>>;
+}
+
+impl<T: Operator + Definition> Rules for T {
+    fn operand_names(&self) -> (&'static [&'static str], bool) {
+        (T::OPERANDS, T::VARIADIC)
+    }
+
+    fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
+        Operator::infer(self, operands)
+    }
+
+    fn body(&self, operands: &[Type], result: &Type) -> Body {
+        Operator::body(self, operands, result)
+    }
+
+    fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
+        Operator::vjp(self, cx)
+    }
+}
+
+impl Op {
+    /// The name of an operand, for messages.
+    pub fn operand_name(&self, position: usize) -> &'static str {
+        let (names, _) = self.rules().operand_names();
+        names.get(position).or(names.last()).copied().unwrap_or("operand")
+    }
+
+    /// The result's type, or what is wrong with the operands.
+    pub fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
+        let (names, variadic) = self.rules().operand_names();
+        let fits = if variadic { operands.len() >= names.len() } else { operands.len() == names.len() };
+        if !fits {
+            let message = format!("{} takes {} operands, found {}", self.name(), names.len(), operands.len());
+            return Err(Diagnostic::new(Code::BadArgument, message));
+        }
+        let result = self.rules().infer(operands)?;
+        if !result.shape.is_batch_leading() {
+            let message = format!("{} needs the batch axis in front: its result would be {result}", self.name());
+            return Err(Diagnostic::new(Code::BatchAxis, message));
+        }
+        Ok(result)
+    }
+
+    /// What the op computes; `None` for inputs and constants, whose elements are given.
+    pub fn body(&self, operands: &[Type], result: &Type) -> Option<Body> {
+        match self {
+            Op::Input(_) | Op::Constant(_) => None,
+            _ => Some(self.rules().body(operands, result)),
+        }
+    }
+
+    /// The cotangent of each operand, `None` where no gradient flows.
+    pub fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
+        self.rules().vjp(cx)
+    }
+}

@@ -1,0 +1,92 @@
+//! Puts the optimiser into the train step: one program computes the loss, the gradients and the new weights.
+//!
+//! Copies the rules (`kiln_ir::UpdateRules`) into the graph: the shared part once, a parameter's rule for each trained parameter, with the
+//! weight and its gradient in the place of the rule's inputs. Moments become inputs of role `State` named
+//! `optimizer.<parameter>.<moment>`, and every new weight and moment an update of its input, so that each is one buffer later.
+//!
+//! **Before:** the scalar and the parameters are in the graph, gradients are not. **After:** updates of every trained parameter and of all
+//! optimiser state.
+//!
+//! ```text
+//! %w = input : f32[10]   →   %step = mul %lr, %d_w : f32[10]
+//!                            %w_new = sub %w, %step : f32[10]
+//!                            update %w = %w_new
+//! ```
+//!
+//! **Order:** after autodiff, which it calls for, and before fusion, which puts a weight's update behind the contraction that makes its
+//! gradient.
+//! **Source:** the rules are `torch.optim`'s; the front end holds them.
+
+use std::collections::BTreeMap;
+
+use kiln_ir::ops::Input;
+use kiln_ir::update::names;
+use kiln_ir::{Code, Diagnostic, Graph, Op, Place, Role, UpdateRules, ValueId};
+
+/// Adds the updates for `gradients`, which are in the order of `rules.parameters`.
+pub fn run(graph: &mut Graph, rules: &UpdateRules, gradients: &[ValueId]) -> Result<(), Diagnostic> {
+    let shared = copy(graph, &rules.shared, names::OPTIMIZER, &BTreeMap::new())?;
+    for ((name, rule), &gradient) in rules.parameters.iter().zip(gradients) {
+        let weight = graph.find(name).ok_or_else(|| unknown(name))?;
+        let mut given = shared.clone();
+        given.insert(names::PARAMETER.to_owned(), weight);
+        given.insert(names::GRADIENT.to_owned(), gradient);
+        let results = copy(graph, rule, &format!("{}.{name}", names::OPTIMIZER), &given)?;
+        let updated = results.get(names::PARAMETER).copied().ok_or_else(|| unknown(names::PARAMETER))?;
+        graph.add_update(weight, updated);
+    }
+    Ok(())
+}
+
+/// Copies a rule: its inputs are what `given` names, a scalar of the host, or a state under `prefix`. Returns its named outputs.
+fn copy(
+    graph: &mut Graph,
+    rule: &Graph,
+    prefix: &str,
+    given: &BTreeMap<String, ValueId>,
+) -> Result<BTreeMap<String, ValueId>, Diagnostic> {
+    let mut copied: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+    for value in rule.order() {
+        let node = rule.node(value);
+        let new = match &node.op {
+            Op::Input(input) => input_of(graph, input, &node.name, prefix, given)?,
+            op => {
+                let operands: Vec<ValueId> = rule.operands(value).iter().map(|operand| copied[operand]).collect();
+                graph.add(op.clone(), &operands, &node.name, &node.place)?
+            }
+        };
+        copied.insert(value, new);
+    }
+    let mut results = BTreeMap::new();
+    for output in rule.outputs() {
+        match output.updates {
+            Some(state) => graph.add_update(copied[&state], copied[&output.value]),
+            None => {
+                results.insert(output.name.clone(), copied[&output.value]);
+            }
+        }
+    }
+    Ok(results)
+}
+
+fn input_of(
+    graph: &mut Graph,
+    input: &Input,
+    name: &str,
+    prefix: &str,
+    given: &BTreeMap<String, ValueId>,
+) -> Result<ValueId, Diagnostic> {
+    let full_name = match input.role {
+        Role::State => format!("{prefix}.{name}"),
+        Role::Scalar => name.to_owned(),
+        _ => return given.get(name).copied().ok_or_else(|| unknown(name)),
+    };
+    match graph.find(&full_name) {
+        Some(existing) => Ok(existing),
+        None => graph.add(input.clone(), &[], &full_name, &Place::NONE),
+    }
+}
+
+fn unknown(name: &str) -> Diagnostic {
+    Diagnostic::new(Code::UnknownName, format!("an update rule needs `{name}`, which nothing makes"))
+}
