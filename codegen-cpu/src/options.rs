@@ -41,9 +41,7 @@ pub(crate) fn isa(options: Options) -> Result<Arc<dyn TargetIsa>, Error> {
     let target = |error: &dyn std::fmt::Display| Error::Target(error.to_string());
     let mut flags = settings::builder();
     let verify = if options.verify { "true" } else { "false" };
-    for (name, value) in
-        [("opt_level", "speed"), ("enable_verifier", verify), ("is_pic", "true"), ("enable_probestack", "false")]
-    {
+    for (name, value) in [("opt_level", "speed"), ("enable_verifier", verify), ("enable_probestack", "false")] {
         flags.set(name, value).map_err(|error| target(&error))?;
     }
     let mut builder =
