@@ -11,7 +11,7 @@ fn bias_relu(rows: Dim, columns: usize) -> Builder {
     let mut k = Builder::new("bias_relu");
     let (n, c) = (k.axis("n", rows), k.axis("c", columns));
     let x = k.read("x", vec![rows, columns.into()]);
-    let w = k.read("w", []as [Dim; 0]);
+    let w = k.read("w", [] as [Dim; 0]);
     let b = k.read("b", [columns]);
     let h = k.write("h", vec![rows, columns.into()]);
     let product = Expr::binary(Binary::Mul, load(x, [at(n), at(c)]), load(w, []));
@@ -173,7 +173,10 @@ fn dtypes_mix_in_one_vector_loop() {
             Expr::select(is_small, load(wide, here()), Expr::number(1.5, DType::F64))
         }),
         (DType::F64, Expr::unary(Unary::Exp, load(wide, here()))),
-        (DType::U8, cast(DType::U8, Expr::binary(Binary::Mul, Expr::unary(Unary::Abs, load(x, here())), number(200.0)))),
+        (
+            DType::U8,
+            cast(DType::U8, Expr::binary(Binary::Mul, Expr::unary(Unary::Abs, load(x, here())), number(200.0))),
+        ),
         (DType::I32, cast(DType::I32, Expr::binary(Binary::Mul, load(x, here()), number(20.0)))),
         (DType::F32, Expr::unary(Unary::Floor, Expr::binary(Binary::Mul, load(x, here()), number(4.0)))),
     ];

@@ -155,7 +155,14 @@ pub fn program_of(kernel: &Kernel) -> Arc<Program> {
 
 /// Runs compiled code on values, the items divided into calls of `chunk` items. Memory before (or after) each tensor cannot be
 /// touched without a fault of the processor.
-pub fn run(function: KernelFn, kernel: &Kernel, values: &[Value], batch: usize, chunk: u64, at_end: bool) -> Vec<Value> {
+pub fn run(
+    function: KernelFn,
+    kernel: &Kernel,
+    values: &[Value],
+    batch: usize,
+    chunk: u64,
+    at_end: bool,
+) -> Vec<Value> {
     let mut buffers: Vec<Guarded> = values
         .iter()
         .map(|value| {
@@ -186,7 +193,8 @@ pub fn run(function: KernelFn, kernel: &Kernel, values: &[Value], batch: usize, 
 pub fn check_values(kernel: &Kernel, values: &[Value], batch: usize, tolerance: f64) -> Vec<Value> {
     let mut expected = values.to_vec();
     run_kernel(kernel, &mut expected, batch, Precision::Exact).expect("the interpreter runs the kernel");
-    let compiled = jit(program_of(kernel), Options { verify: true, ..Options::default() }).expect("the kernel compiles");
+    let compiled =
+        jit(program_of(kernel), Options { verify: true, ..Options::default() }).expect("the kernel compiles");
     let function = compiled.kernels()[0];
     let whole = run(function, kernel, values, batch, u64::MAX, true);
     for (chunk, at_end) in [(1, true), (2, false), (3, true), (7, false), (1 << 40, false)] {
