@@ -61,6 +61,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) lanes: usize,
     /// Index components that the loop bounds in force keep inside their extents.
     pub(crate) proven: Vec<(Index, Dim)>,
+    /// Index components that are outside of their extents at every position in force.
+    pub(crate) refuted: Vec<(Index, Dim)>,
     /// Loops around the point of emission.
     pub(crate) depth: u32,
 }
@@ -99,6 +101,7 @@ impl<'a> Emitter<'a> {
             locals: vec![None; kernel.locals.len()],
             lanes: 1,
             proven: Vec::new(),
+            refuted: Vec::new(),
             depth: 0,
         }
     }

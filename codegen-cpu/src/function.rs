@@ -111,7 +111,7 @@ impl Emitter<'_> {
     ) {
         let (&last, outer) = threads.split_last().expect("there is a thread axis");
         if outer.is_empty() {
-            return row(self, last, Span { start: begin, end, fixed: None });
+            return row(self, last, Span { start: begin, end, known: None });
         }
         let extents: Vec<Value> = threads.iter().map(|&axis| self.trip(axis)).collect();
         let (head, inside, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -142,7 +142,7 @@ impl Emitter<'_> {
         let (in_axis, in_range) = (self.b.ins().isub(extents[outer.len()], start), self.b.ins().isub(end, item));
         let length = self.b.ins().smin(in_axis, in_range);
         let stop = self.b.ins().iadd(start, length);
-        row(self, last, Span { start, end: stop, fixed: None });
+        row(self, last, Span { start, end: stop, known: None });
         for axis in outer {
             self.positions[axis.0 as usize] = Position::Unbound;
         }

@@ -11,6 +11,7 @@ use kiln_ir::{Atom, AxisId, Dim, Index, Load};
 
 use crate::emit::{Emitter, Position};
 use crate::index::Step;
+use crate::loops::Span;
 
 /// A load, taken apart.
 pub(crate) struct Access {
@@ -93,14 +94,45 @@ impl Emitter<'_> {
         }
     }
 
+    /// Whether a guard of the load is known to fail.
+    pub(crate) fn is_refuted(&self, load: &Load) -> bool {
+        let shape = &self.kernel.tensor(load.tensor).ty.shape;
+        let fails = |index: &Index, dim: Dim| {
+            let index = self.resolve(index);
+            self.refuted.iter().any(|(held, extent)| *held == index && *extent == dim)
+        };
+        load.fill.is_some()
+            && !self.refuted.is_empty()
+            && load.index.iter().zip(shape.dims()).any(|(index, &dim)| fails(index, dim))
+    }
+
+    /// Cuts a loop before and after the positions at which every guard holds.
+    pub(crate) fn pieces(&mut self, axis: AxisId, guards: &[(Index, Dim)], span: Span) -> [Span; 3] {
+        let known = span.known.and_then(|(start, end)| {
+            let (mut low, mut high) = (start, end);
+            for (index, dim) in guards {
+                let (first, last) = known_interval(axis, index, *dim)?;
+                (low, high) = (low.max(first), high.min(last));
+            }
+            let low = low.min(end);
+            Some([start, low, high.max(low), end])
+        });
+        let bounds = match known {
+            Some(known) => known.map(|bound| self.int(bound)),
+            None => {
+                let (low, high) = self.interval(axis, guards, span.start, span.end);
+                [span.start, low, high, span.end]
+            }
+        };
+        [0, 1, 2].map(|at| Span {
+            start: bounds[at],
+            end: bounds[at + 1],
+            known: known.map(|known| (known[at], known[at + 1])),
+        })
+    }
+
     /// The positions `[low, high)` of `axis`, within `[start, end)`, at which every guard holds.
-    pub(crate) fn interval(
-        &mut self,
-        axis: AxisId,
-        guards: &[(Index, Dim)],
-        start: Value,
-        end: Value,
-    ) -> (Value, Value) {
+    fn interval(&mut self, axis: AxisId, guards: &[(Index, Dim)], start: Value, end: Value) -> (Value, Value) {
         let (mut low, mut high) = (start, end);
         for (index, dim) in guards {
             let (first, last) = self.interval_of(axis, index, *dim);
@@ -114,12 +146,7 @@ impl Emitter<'_> {
 
     /// Solves `0 <= factor·axis + rest < extent` for the axis, as a half-open interval.
     fn interval_of(&mut self, axis: AxisId, index: &Index, dim: Dim) -> (Value, Value) {
-        let is_axis = |atom: &Atom| *atom == Atom::Axis(axis);
-        let factor = index.terms.iter().find(|(atom, _)| is_axis(atom)).map_or(0, |(_, factor)| *factor);
-        let rest = Index {
-            terms: index.terms.iter().filter(|(atom, _)| !is_axis(atom)).cloned().collect(),
-            offset: index.offset,
-        };
+        let (factor, rest) = without(axis, index);
         let (rest, extent) = (self.index_value(&rest, 0), self.extent(dim));
         if factor > 0 {
             // low = ceil(-rest / factor), high = ceil((extent - rest) / factor).
@@ -172,6 +199,25 @@ impl Emitter<'_> {
             Atom::Value(_) => false,
         }) && moves
     }
+}
+
+/// The factor of an axis, and the index without it.
+fn without(axis: AxisId, index: &Index) -> (i64, Index) {
+    let is_axis = |atom: &Atom| *atom == Atom::Axis(axis);
+    let factor = index.terms.iter().find(|(atom, _)| is_axis(atom)).map_or(0, |(_, factor)| *factor);
+    let terms = index.terms.iter().filter(|(atom, _)| !is_axis(atom)).cloned().collect();
+    (factor, Index { terms, offset: index.offset })
+}
+
+/// [`Emitter::interval_of`] where nothing but the axis moves.
+fn known_interval(axis: AxisId, index: &Index, dim: Dim) -> Option<(i64, i64)> {
+    let (factor, rest) = without(axis, index);
+    let (rest, extent) = (rest.as_constant()?, dim.as_fixed()? as i64);
+    Some(if factor > 0 {
+        ((factor - 1 - rest).div_euclid(factor), (extent - rest + factor - 1).div_euclid(factor))
+    } else {
+        ((rest - extent).div_euclid(-factor) + 1, rest.div_euclid(-factor) + 1)
+    })
 }
 
 fn has_value(index: &Index) -> bool {

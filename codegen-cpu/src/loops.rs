@@ -32,8 +32,15 @@ pub(crate) enum Work<'w> {
 pub(crate) struct Span {
     pub(crate) start: Value,
     pub(crate) end: Value,
-    /// The number of positions, if it is known; they then start at 0.
-    pub(crate) fixed: Option<i64>,
+    /// Both, where they are known when the kernel is compiled.
+    pub(crate) known: Option<(i64, i64)>,
+}
+
+impl Span {
+    /// The number of positions, if it is known.
+    fn length(self) -> Option<i64> {
+        self.known.map(|(start, end)| end - start)
+    }
 }
 
 impl<'a> Emitter<'a> {
@@ -67,7 +74,7 @@ impl<'a> Emitter<'a> {
             return;
         }
         let (start, end) = (self.int(0), self.trip(axis));
-        self.span(axis, Span { start, end, fixed }, rest, work);
+        self.span(axis, Span { start, end, known: fixed.map(|trip| (0, trip)) }, rest, work);
     }
 
     /// A loop over part of an axis, with whole axes inside.
@@ -75,7 +82,7 @@ impl<'a> Emitter<'a> {
         let last = rest.iter().all(|axis| self.is_written_out(*axis));
         let in_lanes = last && self.lanes == 1 && self.vector[axis.0 as usize] > 1;
         if !in_lanes && !(last && self.is_flat(work)) {
-            return self.counted_loop(span.start, span.end, 1, span.fixed.is_some(), &mut |e, position| {
+            return self.counted_loop(span.start, span.end, 1, span.known.is_some(), &mut |e, position| {
                 e.at(axis, position, &mut |e| e.nest(rest, work));
             });
         }
@@ -88,13 +95,19 @@ impl<'a> Emitter<'a> {
         if guards.is_empty() {
             return self.middle(axis, span, in_lanes, rest, work);
         }
-        let (low, high) = self.interval(axis, &guards, span.start, span.end);
-        self.one_at_a_time(axis, Span { start: span.start, end: low, fixed: None }, rest, work);
-        let before = self.proven.len();
+        let [before, inside, after] = self.pieces(axis, &guards, span);
+        // Of a single guard it is known as well where it fails.
+        let refuted = if guards.len() == 1 { guards.clone() } else { Vec::new() };
+        let held = std::mem::replace(&mut self.refuted, refuted);
+        self.one_at_a_time(axis, before, rest, work);
+        let refuted = std::mem::replace(&mut self.refuted, held.clone());
+        let count = self.proven.len();
         self.proven.extend(guards);
-        self.middle(axis, Span { start: low, end: high, fixed: None }, in_lanes, rest, work);
-        self.proven.truncate(before);
-        self.one_at_a_time(axis, Span { start: high, end: span.end, fixed: None }, rest, work);
+        self.middle(axis, inside, in_lanes, rest, work);
+        self.proven.truncate(count);
+        self.refuted = refuted;
+        self.one_at_a_time(axis, after, rest, work);
+        self.refuted = held;
     }
 
     /// The lanes of one step, for each loop over a vector axis: the widest first.
@@ -172,10 +185,10 @@ impl<'a> Emitter<'a> {
         let widths = if in_lanes { self.widths(axis, rest, work) } else { Vec::new() };
         for width in widths {
             let step = width as i64;
-            let (stop, steps) = match left.fixed {
-                Some(trip) => {
-                    let first = span.fixed.expect("what is left is known only if all was") - trip;
-                    (self.int(first + trip / step * step), Some(trip / step))
+            let (stop, known) = match left.known {
+                Some((start, end)) => {
+                    let stop = start + (end - start) / step * step;
+                    (self.int(stop), Some((stop, end)))
                 }
                 None => {
                     let length = self.b.ins().isub(left.end, left.start);
@@ -183,14 +196,14 @@ impl<'a> Emitter<'a> {
                     (self.b.ins().iadd(left.start, whole), None)
                 }
             };
-            match steps {
+            match left.length().map(|length| length / step) {
                 Some(0) => {}
                 Some(1) => self.in_lanes_at(axis, left.start, width, rest, work),
-                _ => self.counted_loop(left.start, stop, step, steps.is_some(), &mut |e, position| {
+                steps => self.counted_loop(left.start, stop, step, steps.is_some(), &mut |e, position| {
                     e.in_lanes_at(axis, position, width, rest, work);
                 }),
             }
-            left = Span { start: stop, end: left.end, fixed: left.fixed.map(|trip| trip % step) };
+            left = Span { start: stop, end: left.end, known };
         }
         self.one_at_a_time(axis, left, rest, work);
     }
@@ -203,13 +216,20 @@ impl<'a> Emitter<'a> {
     }
 
     fn one_at_a_time(&mut self, axis: AxisId, span: Span, rest: &[AxisId], work: Work<'_>) {
-        match span.fixed {
-            Some(0) => {}
-            Some(1) => self.at(axis, span.start, &mut |e| e.nest(rest, work)),
-            fixed => self.counted_loop(span.start, span.end, 1, fixed.is_some(), &mut |e, position| {
-                e.at(axis, position, &mut |e| e.nest(rest, work));
-            }),
+        if let Some((start, end)) = span.known {
+            let mut cost = 0;
+            self.visit(rest, work, &mut |_, expr| cost += 1 + cost_of(expr) as i64);
+            if end - start <= 1 || (end - start) * cost <= 16 {
+                for position in start..end {
+                    let position = self.int(position);
+                    self.at(axis, position, &mut |e| e.nest(rest, work));
+                }
+                return;
+            }
         }
+        self.counted_loop(span.start, span.end, 1, span.known.is_some(), &mut |e, position| {
+            e.at(axis, position, &mut |e| e.nest(rest, work));
+        });
     }
 
     pub(crate) fn is_written_out(&self, axis: AxisId) -> bool {

@@ -12,8 +12,11 @@ use crate::ops;
 impl Emitter<'_> {
     /// An element, or the elements of all lanes.
     pub(crate) fn load(&mut self, load: &Load) -> Lanes {
-        let access = self.access(load);
         let dtype = self.kernel.tensor(load.tensor).ty.dtype;
+        if let (Some(fill), true) = (load.fill, self.is_refuted(load)) {
+            return Lanes::Uniform(self.constant(dtype, fill.value()));
+        }
+        let access = self.access(load);
         if !self.is_uniform(&access) {
             return Lanes::Split((0..self.lanes).map(|lane| self.load_lane(load, &access, lane)).collect());
         }

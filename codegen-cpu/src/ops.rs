@@ -94,7 +94,7 @@ pub(crate) fn select(b: &mut FunctionBuilder<'_>, condition: Value, x: Value, y:
     let ty = b.func.dfg.value_type(x);
     if ty.is_vector() {
         let condition = bitcast(b, ty, condition);
-        b.ins().bitselect(condition, x, y)
+        if is_zero(b, y) { b.ins().band(condition, x) } else { b.ins().bitselect(condition, x, y) }
     } else {
         b.ins().select(condition, x, y)
     }
@@ -172,6 +172,18 @@ fn is_number(b: &FunctionBuilder<'_>, x: Value) -> bool {
                 types::F64X2 => bytes.as_chunks().0.iter().all(|lane| !f64::from_le_bytes(*lane).is_nan()),
                 _ => false,
             }
+        }
+        _ => false,
+    }
+}
+
+/// Whether a vector is the literal +0 in every lane.
+fn is_zero(b: &FunctionBuilder<'_>, x: Value) -> bool {
+    use cranelift_codegen::ir::InstructionData;
+    let Some(inst) = b.func.dfg.value_def(x).inst() else { return false };
+    match b.func.dfg.insts[inst] {
+        InstructionData::UnaryConst { opcode: Opcode::Vconst, constant_handle } => {
+            b.func.dfg.constants.get(constant_handle).as_slice().iter().all(|byte| *byte == 0)
         }
         _ => false,
     }

@@ -16,7 +16,7 @@ use std::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use kiln_ir::kernel::Statement;
-use kiln_ir::{AxisId, Expr};
+use kiln_ir::{AxisId, Expr, Index};
 use kiln_runtime::abi::{BrgemmArgs, KernelContext};
 
 use crate::contract::{Contraction, Operand, TiledAxis, leading};
@@ -46,6 +46,8 @@ struct Nest<'c> {
 
 /// Lanes of packing loops.
 const PACK_LANES: usize = 4;
+/// How often a packing loop is written out at most.
+const MOST_COPIES: i64 = 8;
 
 impl Emitter<'_> {
     /// The whole kernel, for items `[begin, end)`.
@@ -140,15 +142,42 @@ impl Emitter<'_> {
 
     fn pack(&mut self, nest: &Nest<'_>, depth: usize) {
         for (at, statement) in &nest.packs {
-            if let (Statement::For(axes, body), true) = (*statement, *at == depth) {
-                let last = axes.iter().rfind(|axis| !self.is_written_out(**axis)).map(|axis| axis.0 as usize);
-                let scheduled = last.map(|last| std::mem::replace(&mut self.vector[last], PACK_LANES));
-                self.nest(axes, Work::Statements(body));
-                if let (Some(last), Some(scheduled)) = (last, scheduled) {
-                    self.vector[last] = scheduled;
+            let (Statement::For(axes, body), true) = (*statement, *at == depth) else { continue };
+            let scheduled = (self.vector.clone(), self.unroll.clone());
+            if let Some(last) = axes.iter().rfind(|axis| !self.is_written_out(**axis)) {
+                self.vector[last.0 as usize] = PACK_LANES;
+                for axis in self.moving_guards(axes, *last, body) {
+                    self.unroll[axis.0 as usize] = true;
                 }
             }
+            self.nest(axes, Work::Statements(body));
+            (self.vector, self.unroll) = scheduled;
         }
+    }
+
+    /// Short axes that move the guards of the innermost loop, the columns of a filter for example. Written out, each of their
+    /// positions has known bounds, and so rows of known length.
+    fn moving_guards(&self, axes: &[AxisId], last: AxisId, body: &[Statement]) -> Vec<AxisId> {
+        let mut moving = Vec::new();
+        let mut note = |index: &Index| {
+            let mut members = Vec::new();
+            index.for_each_axis(&mut |axis| members.push(axis));
+            if members.contains(&last) {
+                moving.extend(members.into_iter().filter(|axis| *axis != last && axes.contains(axis)));
+            }
+        };
+        for statement in body {
+            if let Statement::Store { value, .. } = statement {
+                value.for_each(&mut |expr| match expr {
+                    Expr::Load(load) if load.fill.is_some() => load.index.iter().for_each(&mut note),
+                    _ => {}
+                });
+            }
+        }
+        moving.sort();
+        moving.dedup();
+        let copies: Option<i64> = moving.iter().map(|axis| self.fixed_trip(*axis)).product();
+        if copies.is_some_and(|copies| copies <= MOST_COPIES) { moving } else { Vec::new() }
     }
 
     fn call_brgemm(&mut self, nest: &Nest<'_>) {
