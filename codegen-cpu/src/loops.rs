@@ -117,8 +117,8 @@ impl<'a> Emitter<'a> {
         let mut cost = 0;
         self.visit(rest, work, &mut |_, expr| cost += cost_of(expr));
         let registers = match cost {
-            0..=40 => 4,
-            41..=100 => 2,
+            0..=24 => 4,
+            25..=100 => 2,
             _ => 1,
         };
         let wide = (lanes * registers).min(16.max(lanes));

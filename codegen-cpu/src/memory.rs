@@ -1,6 +1,6 @@
 //! Loads and stores of elements, in one lane or in all.
 
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use kiln_ir::{DType, Index, Load, TensorId};
 
 use crate::emit::Emitter;
@@ -22,11 +22,14 @@ impl Emitter<'_> {
         }
         match (self.step(&access.free), self.packable(dtype)) {
             (Step::Constant(0), _) => Lanes::Uniform(self.load_lane(load, &access, 0)),
-            (Step::Constant(1), Some(ty)) => {
+            (Step::Constant(step), Some(ty)) if step == 1 || matches!(step, 2 | -1) && ty.lane_bits() == 32 => {
                 let (address, condition) = self.guarded_address(load.tensor, &access, 0);
-                let flags = self.memory_flags(load.tensor);
-                let registers = (0..self.lanes as i32 / ty.lane_count() as i32)
-                    .map(|register| self.b.ins().load(ty, flags, address.base, address.offset + 16 * register))
+                let distance = 16 * step;
+                let registers = (0..self.lanes as i64 / i64::from(ty.lane_count()))
+                    .map(|register| {
+                        let address = self.moved(address, register * distance);
+                        self.load_register(load.tensor, ty, address, step)
+                    })
                     .collect();
                 let loaded = Lanes::Packed(registers);
                 match (condition, load.fill) {
@@ -85,6 +88,32 @@ impl Emitter<'_> {
                 }
             }
         }
+    }
+
+    /// The elements of one register, `step` apart: 1 with 8 to 64 bits each, 2 or -1 with 32 bits. Between the first and the last
+    /// element nothing else is read, so no tensor is left.
+    fn load_register(&mut self, tensor: TensorId, ty: Type, address: Address, step: i64) -> Value {
+        let flags = self.memory_flags(tensor);
+        let Address { base, offset } = address;
+        let (low, high, order) = match step {
+            // Elements 0, 2 of the first register and 4, 6 of the second, which begins at 3.
+            2 => {
+                let low = self.b.ins().load(ty, flags, base, offset);
+                let high = self.b.ins().load(ty, flags, base, offset + 12);
+                (low, high, [0, 2, 5, 7])
+            }
+            -1 => {
+                let reversed = self.b.ins().load(ty, flags, base, offset - 12);
+                (reversed, reversed, [3, 2, 1, 0])
+            }
+            _ => return self.b.ins().load(ty, flags, base, offset),
+        };
+        let bytes: Vec<u8> = order.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
+        let order = self.b.func.dfg.immediates.push(bytes.into());
+        let low = ops::bitcast(&mut self.b, types::I8X16, low);
+        let high = ops::bitcast(&mut self.b, types::I8X16, high);
+        let picked = self.b.ins().shuffle(low, high, order);
+        ops::bitcast(&mut self.b, ty, picked)
     }
 
     fn load_lane(&mut self, load: &Load, access: &Access, lane: usize) -> Value {

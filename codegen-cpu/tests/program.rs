@@ -90,8 +90,7 @@ fn expected(x: &[f32], batch: usize) -> f64 {
     let mut sum = 0.0;
     for i in 0..batch {
         for j in 0..10 {
-            let dot: f64 =
-                (0..20).map(|k| f64::from(x[i * 20 + k]) * (((j * 20 + k) % 7) as f64 / 8.0 - 0.375)).sum();
+            let dot: f64 = (0..20).map(|k| f64::from(x[i * 20 + k]) * (((j * 20 + k) % 7) as f64 / 8.0 - 0.375)).sum();
             sum += (dot + 0.25).tanh();
         }
     }
