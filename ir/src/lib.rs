@@ -21,6 +21,7 @@ pub mod ops;
 mod place;
 pub mod program;
 mod shape;
+pub mod text;
 pub mod update;
 
 pub use attribute::{Attribute, AttributeValue};
