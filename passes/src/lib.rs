@@ -4,3 +4,13 @@
 
 pub mod append_update;
 pub mod autodiff;
+mod bounds;
+pub mod fuse;
+mod in_place;
+pub mod lower;
+pub mod order_steps;
+pub mod plan_memory;
+pub mod program;
+pub mod steps;
+pub mod tile;
+pub mod vectorize;
