@@ -34,7 +34,7 @@ impl Problem {
             state as f32 / u32::MAX as f32 - 0.5
         };
         // Odd sizes have A transposed.
-        let (a_m_stride, a_k_stride) = if m % 2 == 0 { (k + 3, 1) } else { (1, m + 2) };
+        let (a_m_stride, a_k_stride) = if m.is_multiple_of(2) { (k + 3, 1) } else { (1, m + 2) };
         let a_batch_stride = (m + 2) * (k + 3) + 1;
         let (b_k_stride, c_m_stride) = (n + 5, n + 1);
         let b_batch_stride = k * b_k_stride + 7;
