@@ -47,11 +47,11 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
         let mut row = 0;
         for index in 0..row_tiles {
             let rows = each + usize::from(index < longer);
-            // SAFETY: row < m and column < n, so the pointers are to elements that the caller vouches for, as are
-            // the `rows` by `width` elements of the tile.
+            // A and B may be empty, and then their pointers anything.
+            let a = args.a.wrapping_offset(row as isize * args.a_m_stride as isize);
+            let b = args.b.wrapping_add(column);
+            // SAFETY: row < m and column < n, so C has this element, and the caller vouches for all elements of the tile.
             unsafe {
-                let a = args.a.offset(row as isize * args.a_m_stride as isize);
-                let b = args.b.add(column);
                 let c = args.c.offset(row as isize * args.c_m_stride as isize).add(column);
                 table[rows - 1][usize::from(last_lanes < tiles.lanes)](args, a, b, c, last_lanes);
             }
@@ -118,9 +118,8 @@ macro_rules! define_brgemm {
             c: *mut f32,
             last_lanes: usize,
         ) {
-            // SAFETY: whole vectors are loaded and stored only left of the last one, which is limited to its live lanes;
-            // so all accesses
-            // are to elements of the tile. Pointers step past the last element by wrapping only.
+            // SAFETY: the last vector of a partial tile is limited to its live lanes, so all accesses are to elements of
+            // the tile. Pointers step past the last element by wrapping only.
             unsafe {
                 // A mask on every load would cost an operation on the ports of the multiply-adds.
                 let mask = mask(last_lanes);
