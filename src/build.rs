@@ -102,7 +102,9 @@ impl ::std::ops::DerefMut for Trainer {{
 "
     );
     let body: String = format!("{tables}\n{module}").lines().map(|line| indented(line)).collect();
-    format!("/// The training `{name}`, compiled ahead of time.\n#[allow(clippy::all, dead_code)]\npub mod {name} {{\n{body}}}\n")
+    format!(
+        "/// The training `{name}`, compiled ahead of time.\n#[allow(clippy::all, dead_code)]\npub mod {name} {{\n{body}}}\n"
+    )
 }
 
 /// `train_step(x, y)` of the trainer: one slice an input, in the order of the declaration.

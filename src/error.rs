@@ -17,7 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Bug(kiln_passes::pipeline::CompilerBug),
     /// The CPU back end could not write a kernel.
-    #[error("error[{}]: {0}", .0.code())]
+    #[error("error[{code}]: {0}", code = .0.code())]
     Cpu(#[from] kiln_codegen_cpu::Error),
     /// The CUDA writer could not write a kernel.
     #[error(transparent)]
@@ -80,7 +80,8 @@ fn render(text: &mut String, diagnostic: &Diagnostic) -> Option<()> {
     let source = read_source(&place.file)?;
     let line_start: usize = source.split_inclusive('\n').take(place.line.checked_sub(1)? as usize).map(str::len).sum();
     let start = line_start + place.column.checked_sub(1)? as usize;
-    let length = source.get(start..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let length =
+        source.get(start..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
     let module = if place.module.is_empty() { "here".to_owned() } else { format!("in `{}`", place.module) };
     let shown = MietteDiagnostic {
         message: diagnostic.message.clone(),

@@ -90,7 +90,10 @@ pub(crate) fn text(stage: Stage<'_>) -> String {
 
 /// What the file has for this unit: a graph of its name, all its kernels, or its program.
 fn replacement(items: &[Item], unit: &str, stage: Stage<'_>) -> Control {
-    let kernels: Vec<_> = items.iter().filter_map(|item| if let Item::Kernel(kernel) = item { Some(kernel.clone()) } else { None }).collect();
+    let kernels: Vec<_> = items
+        .iter()
+        .filter_map(|item| if let Item::Kernel(kernel) = item { Some(kernel.clone()) } else { None })
+        .collect();
     let found = items.iter().find_map(|item| match (item, stage) {
         (Item::Graph(graph), Stage::Graph(_)) if graph.name.ends_with(unit) => Some(Control::Graph(graph.clone())),
         (Item::Program(program), Stage::Program(_)) => Some(Control::Program(program.clone())),
@@ -104,7 +107,8 @@ fn replacement(items: &[Item], unit: &str, stage: Stage<'_>) -> Control {
 }
 
 fn read_swap(value: &str) -> Result<(Step, Vec<Item>), Error> {
-    let form = || Error::Switch { variable: "KILN_IR", needed: "the form `step:file.ir`".to_owned(), found: value.to_owned() };
+    let form =
+        || Error::Switch { variable: "KILN_IR", needed: "the form `step:file.ir`".to_owned(), found: value.to_owned() };
     let (name, file) = value.split_once(':').ok_or_else(form)?;
     let step = step("KILN_IR", name)?;
     let path = Path::new(file);
@@ -115,7 +119,11 @@ fn read_swap(value: &str) -> Result<(Step, Vec<Item>), Error> {
 
 fn step(variable: &'static str, name: &str) -> Result<Step, Error> {
     let names = || Step::ALL.iter().map(|step| step.name()).collect::<Vec<_>>().join(", ");
-    Step::from_name(name).ok_or_else(|| Error::Switch { variable, needed: format!("a step of {}", names()), found: name.to_owned() })
+    Step::from_name(name).ok_or_else(|| Error::Switch {
+        variable,
+        needed: format!("a step of {}", names()),
+        found: name.to_owned(),
+    })
 }
 
 fn file_error(action: &'static str, path: &Path, source: std::io::Error) -> Error {

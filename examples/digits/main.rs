@@ -40,8 +40,16 @@ fn run() -> Result<(), Box<dyn Error>> {
     let fitted = trainer.fit(&train, Some(&test), &fit)?;
 
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    println!("trained on {} samples, {:.0} samples/s", fitted.samples, fitted.samples as f64 / fitted.train_time.as_secs_f64());
-    println!("memory planned {:.1} MB, used by the process {:.1} MB", megabytes(trainer.memory_report().total_bytes()), megabytes(peak_resident_bytes().unwrap_or(0)));
+    println!(
+        "trained on {} samples, {:.0} samples/s",
+        fitted.samples,
+        fitted.samples as f64 / fitted.train_time.as_secs_f64()
+    );
+    println!(
+        "memory planned {:.1} MB, used by the process {:.1} MB",
+        megabytes(trainer.memory_report().total_bytes()),
+        megabytes(peak_resident_bytes().unwrap_or(0))
+    );
     println!("checkpoint {CHECKPOINT}");
     if let Some(accuracy) = fitted.evaluation.and_then(|evaluation| evaluation.accuracy) {
         println!("test accuracy {:.2} %", accuracy * 100.0);

@@ -30,10 +30,14 @@ pub use observe::{Control, Observer, Stage};
 pub use request::{CompileError, CompilerBug, Request, units};
 
 use kiln_ir::update::names;
-use kiln_ir::verify::{Finding, marked, verify_graph};
-use kiln_ir::{Code, Diagnostic, Graph, Role, UpdateRules, ValueId};
+use kiln_ir::verify::{Finding, marked, verify_graph, verify_kernel, verify_program};
+use kiln_ir::{Code, Diagnostic, Graph, Kernel, Program, Role, UpdateRules, ValueId};
 
-use crate::{append_update, autodiff, canonicalize, fold_constants, merge_common};
+use crate::steps::Steps;
+use crate::{
+    append_update, autodiff, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, tile,
+    vectorize,
+};
 
 macro_rules! steps {
     ($($variant:ident = $name:literal,)*) => {
@@ -74,6 +78,9 @@ impl Step {
     /// The steps that turn a traced graph into the one that is fused.
     const GRAPH: &[Step] = Step::ALL.split_at(Step::Fuse as usize).0;
 
+    /// The steps whose result is a list of kernels.
+    const KERNEL: &[Step] = &[Step::Lower, Step::Tile, Step::Vectorize, Step::OrderSteps];
+
     /// The step of this name.
     pub fn from_name(name: &str) -> Option<Step> {
         Step::ALL.iter().copied().find(|step| step.name() == name)
@@ -88,6 +95,83 @@ impl Step {
     pub fn previous(self) -> Option<Step> {
         Some(Step::ALL[self.number().checked_sub(1)?])
     }
+}
+
+/// Compiles a model; `None` where the observer stopped a unit.
+pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
+    let mut entries = Vec::new();
+    let mut stopped = false;
+    for (unit, graph) in units(request) {
+        match run_graph(&unit, graph, request.rules.as_ref(), observer)? {
+            Some(graph) => match run_kernels(&unit, graph, observer)? {
+                Some(steps) => entries.push((unit, steps)),
+                None => stopped = true,
+            },
+            None => stopped = true,
+        }
+    }
+    if stopped { Ok(None) } else { run_program(&request.name, entries, observer) }
+}
+
+/// A unit's launches in order; `None` where the observer stopped it.
+fn run_kernels(unit: &str, mut graph: Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
+    fuse::run(&mut graph);
+    check(Step::Fuse, unit, &graph)?;
+    match observer.after(Step::Fuse, unit, Stage::Graph(&graph)) {
+        Control::Continue => {}
+        Control::Graph(other) => graph = other,
+        Control::Stop => return Ok(None),
+        Control::Kernels(_) | Control::Program(_) => return Err(wrong_level(Step::Fuse)),
+    }
+    let mut steps = lower::run(&graph);
+    for &step in Step::KERNEL {
+        match step {
+            Step::Tile => tile::run(&mut steps),
+            Step::Vectorize => vectorize::run(&mut steps),
+            Step::OrderSteps => order_steps::run(&mut steps),
+            _ => {}
+        }
+        let kernels: Vec<Kernel> = steps.steps.iter().map(|step| step.kernel.clone()).collect();
+        for kernel in &kernels {
+            check_findings(step, unit, verify_kernel(kernel), || kernel.to_string())?;
+        }
+        match observer.after(step, unit, Stage::Kernels(&kernels)) {
+            Control::Continue => {}
+            Control::Kernels(others) => replace_kernels(&mut steps, others)?,
+            Control::Stop => return Ok(None),
+            Control::Graph(_) | Control::Program(_) => return Err(wrong_level(step)),
+        }
+    }
+    Ok(Some(steps))
+}
+
+/// The program of all units; `None` where the observer stopped it.
+fn run_program(
+    name: &str,
+    entries: Vec<(String, Steps)>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Program>, CompileError> {
+    let max_batch = entries.iter().map(|(_, steps)| steps.max_batch).max().unwrap_or(1);
+    let mut program = program::join(name, max_batch, entries);
+    let step = Step::PlanMemory;
+    check_findings(step, name, verify_program(&program), || program.to_string())?;
+    match observer.after(step, name, Stage::Program(&program)) {
+        Control::Continue => {}
+        Control::Program(other) => program = other,
+        Control::Stop => return Ok(None),
+        Control::Graph(_) | Control::Kernels(_) => return Err(wrong_level(step)),
+    }
+    Ok(Some(program))
+}
+
+/// Kernels from a file take the places of those with their names.
+fn replace_kernels(steps: &mut Steps, kernels: Vec<Kernel>) -> Result<(), CompileError> {
+    for kernel in kernels {
+        let held = steps.steps.iter_mut().find(|step| step.kernel.name == kernel.name);
+        let held = held.ok_or_else(|| unknown(&kernel.name))?;
+        held.kernel = kernel;
+    }
+    Ok(())
 }
 
 /// A unit's graph after the steps in front of `fuse`; `None` where the observer stopped it.
@@ -173,10 +257,19 @@ fn check(step: Step, unit: &str, graph: &Graph) -> Result<(), CompileError> {
     if step == Step::Verify {
         return check_given(graph);
     }
-    let findings = verify_graph(graph);
+    check_findings(step, unit, verify_graph(graph), || graph.to_string())
+}
+
+/// What a pass made breaks no rule, or that is a bug of the pass.
+fn check_findings(
+    step: Step,
+    unit: &str,
+    findings: Vec<Finding>,
+    text: impl FnOnce() -> String,
+) -> Result<(), CompileError> {
     match findings.first() {
         None => Ok(()),
-        Some(first) => Err(bug(step, unit, first, marked(&graph.to_string(), &findings))),
+        Some(first) => Err(bug(step, unit, first, marked(&text(), &findings))),
     }
 }
 

@@ -89,7 +89,9 @@ impl Joined {
 
     /// The buffer of a slot: of persistent ones the one that another entry has already.
     fn buffer(&mut self, slot: &Slot, owner: Option<usize>, live: Option<LiveRange>) -> BufferId {
-        let same = |buffer: &Buffer| buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name;
+        let same = |buffer: &Buffer| {
+            buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name
+        };
         if slot.is_persistent() {
             if let Some(at) = self.buffers.iter().position(same) {
                 return BufferId(at as u32);
@@ -111,7 +113,8 @@ impl Joined {
             return KernelId(at as u32);
         }
         let taken = |name: &str| self.kernels.iter().any(|kernel| kernel.name == name);
-        let numbered = |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
+        let numbered =
+            |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         self.kernels.push(Kernel { name, ..kernel.clone() });
         self.anonymous.push(anonymous);
@@ -140,7 +143,11 @@ fn live_ranges(entry: usize, steps: &Steps) -> Vec<Option<LiveRange>> {
             if slot.is_persistent() {
                 continue;
             }
-            debug_assert!(live[owner].is_some() || tensor.access == Access::Write, "`{}` is read before it is written", slot.name);
+            debug_assert!(
+                live[owner].is_some() || tensor.access == Access::Write,
+                "`{}` is read before it is written",
+                slot.name
+            );
             let first = live[owner].map_or(at, |range| range.first);
             live[owner] = Some(LiveRange { entry, first, last: at });
         }

@@ -60,7 +60,10 @@ impl Observer for Checker {
             Stage::Program(program) => program.entries.iter().try_for_each(|entry| self.program(program, entry)),
         };
         if let Err(error) = result {
-            self.differences.push(Diagnostic::new(Code::BadProgram, format!("after `{}`, {unit} cannot run: {error}", step.name())));
+            self.differences.push(Diagnostic::new(
+                Code::BadProgram,
+                format!("after `{}`, {unit} cannot run: {error}", step.name()),
+            ));
         }
         if self.differences.is_empty() { Control::Continue } else { Control::Stop }
     }
@@ -86,8 +89,11 @@ impl Checker {
             random::state(&buffer.name, &buffer.ty, &buffer.init, program.max_batch, buffer.class == Class::Constant)
         };
         let mut state = ProgramState::new(program, Precision::Declared, &mut fill)?;
-        let inputs: Vec<Value> =
-            entry.inputs.iter().map(|&id| random::data(&program.buffer(id).name, &program.buffer(id).ty, batch)).collect();
+        let inputs: Vec<Value> = entry
+            .inputs
+            .iter()
+            .map(|&id| random::data(&program.buffer(id).name, &program.buffer(id).ty, batch))
+            .collect();
         let outputs = state.run_entry(&entry.name, batch, &inputs)?;
         let mut found: BTreeMap<String, Value> = BTreeMap::new();
         for (id, buffer) in (0..).zip(&program.buffers) {
@@ -105,6 +111,7 @@ impl Checker {
     /// Runs the compiled kernels in this process.
     fn machine_code(&mut self, program: Program) -> Result<(), Error> {
         let code = cpu::jit(Arc::new(program.clone()), cpu::Options::default())?.into_runtime_program();
+        let batch = self.batch;
         for entry in &program.entries {
             let mut session = Session::new(code.clone(), 0)?;
             for buffer in &program.buffers {
@@ -115,20 +122,21 @@ impl Checker {
             }
             let values: Vec<(kiln_ir::DType, Vec<u8>)> = (entry.inputs.iter().map(|&id| program.buffer(id)))
                 .map(|buffer| {
-                    let data = random::data(&buffer.name, &buffer.ty, self.batch).data;
+                    let data = random::data(&buffer.name, &buffer.ty, batch).data;
                     let mut bytes = vec![0; data.len() * buffer.ty.dtype.size_bytes()];
                     random::write(buffer.ty.dtype, &data, &mut bytes);
                     (buffer.ty.dtype, bytes)
                 })
                 .collect();
-            let typed: Vec<random::Typed> = values.iter().map(|(dtype, bytes)| random::Typed::read(*dtype, bytes)).collect();
+            let typed: Vec<random::Typed> =
+                values.iter().map(|(dtype, bytes)| random::Typed::read(*dtype, bytes)).collect();
             let inputs: Vec<Input<'_>> = typed.iter().map(random::Typed::input).collect();
-            session.run(&entry.name, self.batch as u64, &inputs)?;
+            session.run(&entry.name, batch as u64, &inputs)?;
             let found = |name: &str| {
                 let buffer = program.buffers.iter().find(|buffer| buffer.name == name)?;
                 let slot = session.slot(name).ok()?;
                 let data = random::read(buffer.ty.dtype, slot.bytes());
-                Value::new(buffer.ty.dtype, buffer.ty.shape.at(self.batch), data).ok()
+                Value::new(buffer.ty.dtype, buffer.ty.shape.at(batch), data).ok()
             };
             self.compare("machine code", &entry.name, found);
         }
@@ -145,13 +153,17 @@ impl Checker {
             compared += 1;
             greatest = greatest.max(error);
             if error > TOLERANCE {
-                let message = format!("`{step}` changes `{name}` of {unit}: it differs by {error:.1e} of its greatest value");
+                let message =
+                    format!("`{step}` changes `{name}` of {unit}: it differs by {error:.1e} of its greatest value");
                 let help = "this is a bug in Kiln; please report it with the output of KILN_DUMP";
                 self.differences.push(Diagnostic::new(Code::BadProgram, message).at(place.clone()).help(help));
             }
         }
         let verdict = if greatest <= TOLERANCE { "ok" } else { "DIFFERS" };
-        let _ = writeln!(self.text, "{step:<16} {unit:<12} {compared:>3} values  greatest difference {greatest:.1e}  {verdict}");
+        let _ = writeln!(
+            self.text,
+            "{step:<16} {unit:<12} {compared:>3} values  greatest difference {greatest:.1e}  {verdict}"
+        );
     }
 }
 

@@ -30,10 +30,14 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
         return Err(mistake(Code::UnknownName, message, help));
     }
     let path = Path::new(name);
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let items = parse_module(&text, name).map_err(Error::Model)?.items;
-    let graphs: Vec<_> = items.iter().filter_map(|item| if let Item::Graph(graph) = item { Some(graph) } else { None }).collect();
+    let graphs: Vec<_> =
+        items.iter().filter_map(|item| if let Item::Graph(graph) = item { Some(graph) } else { None }).collect();
     if graphs.is_empty() {
         return Ok(Source::Lower(items));
     }

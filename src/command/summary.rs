@@ -17,7 +17,8 @@ pub(super) fn run(models: &[Model], name: &str) -> Result<String, Error> {
         return Err(mistake(Code::UnknownName, message, format!("the models are {}", names.join(", "))));
     };
     let traced = (model.trace)().map_err(Error::Model)?;
-    let graph = traced.predict.as_ref().or(traced.train.as_ref()).expect("a trace has at least one entry point").clone();
+    let graph =
+        traced.predict.as_ref().or(traced.train.as_ref()).expect("a trace has at least one entry point").clone();
     let calls = traced.calls.clone();
     let program = pipeline::run(&request(traced), &mut ())?.expect("nothing stops the pipeline here");
     Ok(format!("{}\n\n{}\n", layers(&graph, &calls), memory(&program)))
@@ -52,9 +53,8 @@ fn layers(graph: &Graph, calls: &[Call]) -> Table {
 fn parameters(graph: &Graph, module: &str) -> usize {
     let below = |name: &str| module.is_empty() || name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'));
     let inputs = graph.inputs().into_iter();
-    let weights = inputs.filter(|(value, input)| {
-        matches!(input.role, Role::Parameter | Role::Frozen) && below(graph.name_of(*value))
-    });
+    let weights = inputs
+        .filter(|(value, input)| matches!(input.role, Role::Parameter | Role::Frozen) && below(graph.name_of(*value)));
     weights.map(|(value, _)| graph.ty(value).shape.count().factor).sum()
 }
 
@@ -103,7 +103,7 @@ fn memory(program: &Program) -> Table {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.iter().copied());
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
     table
 }
 

@@ -10,7 +10,8 @@ use super::facts;
 const MAX_LENGTH: usize = 40;
 /// Ops that a reader looks for in a name. The rest (arithmetic, comparisons, conversions) goes without saying.
 const TELLING: [&str; 16] = [
-    "relu", "tanh", "sigmoid", "erf", "exp", "log", "sqrt", "sin", "cos", "pow", "sum", "amax", "amin", "argmax", "concat", "one_hot",
+    "relu", "tanh", "sigmoid", "erf", "exp", "log", "sqrt", "sin", "cos", "pow", "sum", "amax", "amin", "argmax",
+    "concat", "one_hot",
 ];
 
 /// A name for the kernel of these values, which are in topological order.

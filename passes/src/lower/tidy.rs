@@ -165,7 +165,8 @@ fn renumber_locals(kernel: &mut Kernel) {
     let mut order: Vec<LocalId> = Vec::new();
     bound(&kernel.body, &mut order);
     let locals: Vec<Local> = order.iter().map(|&id| kernel.local(id).clone()).collect();
-    let number = |id: LocalId| LocalId(order.iter().position(|&held| held == id).expect("a used local is bound") as u32);
+    let number =
+        |id: LocalId| LocalId(order.iter().position(|&held| held == id).expect("a used local is bound") as u32);
     let body = map_exprs(&kernel.body, &mut |expr| substitute_locals(expr, &|id| Expr::Local(number(id))), &|id| id);
     kernel.body = rebound(body, &number);
     kernel.locals = locals;

@@ -6,8 +6,6 @@ use crate::rewrite::is_output;
 
 /// The unit that computes the loss and every new weight and state.
 pub(super) const TRAIN_STEP: &str = "train_step";
-/// The unit that computes the loss as the evaluation sees it.
-const EVAL_LOSS: &str = "eval_loss";
 /// The unit that computes the predictions and needs no labels.
 const PREDICT: &str = "predict";
 
@@ -16,28 +14,23 @@ const PREDICT: &str = "predict";
 pub struct Request {
     /// The model's name, before its units' names: `lenet.train_step`.
     pub name: String,
-    /// The forward pass and the loss as the model trains: the output `loss`, and updates of the model's buffers.
-    pub train: Option<Graph>,
-    /// The same in evaluation mode.
-    pub eval: Option<Graph>,
-    /// The forward pass in evaluation mode, whose outputs are the predictions.
-    pub predict: Option<Graph>,
+    /// The graph of each entry point: `train_step` (output `loss`, and updates of the model's buffers), `eval_loss`, `predict`.
+    pub units: Vec<(String, Graph)>,
     /// What the optimiser does. Without rules, `train_step` gives the gradients and changes no weight.
     pub rules: Option<UpdateRules>,
 }
 
-/// The graph of each entry point, `train_step`, `eval_loss` and `predict`, as far as the request has them.
-pub fn units(request: &Request) -> Vec<(&'static str, Graph)> {
-    let units = [(TRAIN_STEP, &request.train), (EVAL_LOSS, &request.eval), (PREDICT, &request.predict)];
-    let named = |(unit, graph): (&'static str, &Option<Graph>)| {
-        let mut graph = graph.clone()?;
+/// The units under their full names, each with the inputs that it needs.
+pub fn units(request: &Request) -> Vec<(String, Graph)> {
+    let named = |(unit, graph): &(String, Graph)| {
+        let mut graph = graph.clone();
         graph.name = format!("{}.{unit}", request.name);
         if unit == PREDICT {
             remove_unused_data(&mut graph);
         }
-        Some((unit, graph))
+        (unit.clone(), graph)
     };
-    units.into_iter().filter_map(named).collect()
+    request.units.iter().map(named).collect()
 }
 
 /// A prediction takes no labels, though the trace declares them.

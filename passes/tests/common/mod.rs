@@ -66,12 +66,13 @@ pub fn check_program(graph: &Graph, entry: &str, program: &Program) {
     for batch in batches {
         let inputs = random_inputs(graph, batch, &mut Random(batch as u64 + 7));
         let expected = evaluate(graph, &inputs, batch, Precision::Exact).unwrap();
-        let mut initial = |buffer: &kiln_ir::program::Buffer, count: usize| match (inputs.get(&buffer.name), &buffer.init) {
-            (_, Init::Data(data)) => data.clone(),
-            // Parameters and states have no batch axis.
-            (Some(value), _) if value.data.len() == count => value.data.clone(),
-            _ => vec![0.0; count],
-        };
+        let mut initial =
+            |buffer: &kiln_ir::program::Buffer, count: usize| match (inputs.get(&buffer.name), &buffer.init) {
+                (_, Init::Data(data)) => data.clone(),
+                // Parameters and states have no batch axis.
+                (Some(value), _) if value.data.len() == count => value.data.clone(),
+                _ => vec![0.0; count],
+            };
         let mut state = ProgramState::new(program, Precision::Exact, &mut initial).unwrap();
         let held = program.entries.iter().find(|held| held.name == entry).unwrap();
         let given: Vec<Value> = held.inputs.iter().map(|&id| inputs[&program.buffer(id).name].clone()).collect();

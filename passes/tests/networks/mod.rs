@@ -47,7 +47,15 @@ impl Model {
         b.add(y, bias)
     }
 
-    pub fn conv(&mut self, name: &str, x: ValueId, output: usize, kernel: usize, stride: usize, padding: usize) -> ValueId {
+    pub fn conv(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        output: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> ValueId {
         let channels = self.graph.ty(x).dim(1).factor;
         let weight = self.parameter(&format!("{name}.weight"), &[output, channels, kernel, kernel]);
         let bias = self.parameter(&format!("{name}.bias"), &[output]);
@@ -171,7 +179,14 @@ pub fn full_lenet_step(max_batch: usize) -> Graph {
     lenet(max_batch, 28, [6, 16], 5, [120, 84], 10)
 }
 
-fn lenet(max_batch: usize, size: usize, channels: [usize; 2], kernel: usize, hidden: [usize; 2], classes: usize) -> Graph {
+fn lenet(
+    max_batch: usize,
+    size: usize,
+    channels: [usize; 2],
+    kernel: usize,
+    hidden: [usize; 2],
+    classes: usize,
+) -> Graph {
     let mut model = Model::new("lenet.train_step", max_batch);
     let x = model.data("images", DType::F32, &[Dim::BATCH, 1.into(), size.into(), size.into()]);
     let labels = model.data("labels", DType::I64, &[Dim::BATCH]);

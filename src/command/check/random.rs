@@ -120,8 +120,8 @@ fn rounded(dtype: DType, value: f64) -> f64 {
 
 /// A stream for each name.
 fn generator(name: &str) -> Philox4x32 {
-    let stream = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let stream = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     Philox4x32::new(0, stream)
 }
