@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::bounds::can_share;
+use super::access::can_share;
 use super::{Finding, Report, verify_kernel};
 use crate::kernel::Access;
 use crate::program::{Buffer, BufferId, Class, Entry, Launch, Program};
