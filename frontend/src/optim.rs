@@ -24,6 +24,21 @@ pub trait Optimizer {
     fn update(&self, weight: Tensor, gradient: Tensor, state: &mut RuleState) -> Tensor;
 }
 
+/// For an optimiser that is chosen at run time.
+impl Optimizer for Box<dyn Optimizer> {
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+
+    fn shared(&self, state: &mut RuleState) -> Vec<(&'static str, Tensor)> {
+        (**self).shared(state)
+    }
+
+    fn update(&self, weight: Tensor, gradient: Tensor, state: &mut RuleState) -> Tensor {
+        (**self).update(weight, gradient, state)
+    }
+}
+
 /// The inputs and states of the rule that is being traced.
 pub struct RuleState {
     shape: Vec<usize>,

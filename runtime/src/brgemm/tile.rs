@@ -61,8 +61,39 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
     }
 }
 
+/// Hides a value's origin from the optimiser. Else it replaces the addresses `a + row * stride` by a chain of additions
+/// from row to row, which is slower than the multiply-adds; with the odd multiples of the stride hidden, each address is
+/// one operand `[a + odd_multiple * {1, 2, 4, 8}]`.
+#[inline(always)]
+pub(super) fn opaque(value: isize) -> isize {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut value = value;
+        // SAFETY: no instruction at all.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) }
+        value
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    value
+}
+
+/// Repeats a block for each row of the tile, the row being a constant: a loop would be unrolled only up to the
+/// optimiser's limits, and sums in an array that is indexed at run time would live in memory.
+macro_rules! for_rows {
+    ($rows:ident, $row:ident => $body:block) => {
+        for_rows!($rows, $row, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    };
+    ($rows:ident, $row:ident, $body:block, $($index:literal)*) => {
+        $(if $index < $rows {
+            const $row: usize = $index;
+            $body
+        })*
+    };
+}
+
 /// Defines `TILES` and `brgemm_f32` in a module that has `Vector`, `LANES`, `zero`, `splat`, `load`, `load_first`,
-/// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts, compiled with the given attributes.
+/// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts (16 at most), compiled with the
+/// given attributes.
 macro_rules! define_brgemm {
     ($(#[$feature:meta])* one: [$($one:literal)*], two: [$($two:literal)*], four: [$($four:literal)*]) => {
         static TILES: Tiles = Tiles {
@@ -96,15 +127,16 @@ macro_rules! define_brgemm {
 
                 let mut sums = [[zero(); VECTORS]; ROWS];
                 if args.accumulate != 0 {
-                    for row in 0..ROWS {
+                    for_rows!(ROWS, ROW => {
                         for vector in 0..VECTORS - 1 {
-                            sums[row][vector] = load(c_at(row, vector));
+                            sums[ROW][vector] = load(c_at(ROW, vector));
                         }
-                        sums[row][VECTORS - 1] = load_first(c_at(row, VECTORS - 1), mask);
-                    }
+                        sums[ROW][VECTORS - 1] = load_first(c_at(ROW, VECTORS - 1), mask);
+                    });
                 }
 
-                let a_m_stride = args.a_m_stride as isize;
+                let stride_bytes = args.a_m_stride as isize * size_of::<f32>() as isize;
+                let odd_strides: [isize; 8] = std::array::from_fn(|index| opaque((2 * index as isize + 1) * stride_bytes));
                 let a_k_stride = args.a_k_stride as isize;
                 let b_k_stride = args.b_k_stride as isize;
                 for i in 0..args.count as isize {
@@ -116,30 +148,33 @@ macro_rules! define_brgemm {
                             columns[vector] = load(b.add(vector * LANES));
                         }
                         columns[VECTORS - 1] = load_first(b.add((VECTORS - 1) * LANES), mask);
-                        for row in 0..ROWS {
-                            let scalar = splat(a.offset(row as isize * a_m_stride));
+                        for_rows!(ROWS, ROW => {
+                            // ROW = odd * 2^shift; row 0 is at a itself.
+                            const SHIFT: u32 = if ROW == 0 { 0 } else { ROW.trailing_zeros() };
+                            let offset = if ROW == 0 { 0 } else { odd_strides[ROW >> SHIFT >> 1] << SHIFT };
+                            let scalar = splat(a.byte_offset(offset));
                             for vector in 0..VECTORS {
-                                sums[row][vector] = multiply_add(scalar, columns[vector], sums[row][vector]);
+                                sums[ROW][vector] = multiply_add(scalar, columns[vector], sums[ROW][vector]);
                             }
-                        }
+                        });
                         a = a.wrapping_offset(a_k_stride);
                         b = b.wrapping_offset(b_k_stride);
                     }
                 }
 
-                for row in 0..ROWS {
+                for_rows!(ROWS, ROW => {
                     for vector in 0..VECTORS - 1 {
-                        store(c_at(row, vector), sums[row][vector]);
+                        store(c_at(ROW, vector), sums[ROW][vector]);
                     }
                     if last_is_partial {
-                        store_first(c_at(row, VECTORS - 1), mask, sums[row][VECTORS - 1]);
+                        store_first(c_at(ROW, VECTORS - 1), mask, sums[ROW][VECTORS - 1]);
                     } else {
-                        store(c_at(row, VECTORS - 1), sums[row][VECTORS - 1]);
+                        store(c_at(ROW, VECTORS - 1), sums[ROW][VECTORS - 1]);
                     }
-                }
+                });
             }
         }
     };
 }
 
-pub(super) use define_brgemm;
+pub(super) use {define_brgemm, for_rows};
