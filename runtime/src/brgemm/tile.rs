@@ -10,16 +10,16 @@ use super::BrgemmArgs;
 /// last vector. Safety: as [`super::BrgemmF32Fn`].
 pub(super) type Tile = unsafe fn(args: &BrgemmArgs, a: *const f32, b: *const f32, c: *mut f32, last_lanes: usize);
 
-/// The tiles of one instruction set. The table at `rows - 1` computes that many rows; its length is the most rows whose
-/// sums fit in registers.
+/// The tiles of one instruction set. The entry at `rows - 1` computes that many rows, with a full and with a partial last
+/// vector; the length of a table is the most rows whose sums fit in registers.
 pub(super) struct Tiles {
     pub lanes: usize,
     /// One vector of columns.
-    pub one: &'static [Tile],
+    pub one: &'static [[Tile; 2]],
     /// Two vectors of columns.
-    pub two: &'static [Tile],
+    pub two: &'static [[Tile; 2]],
     /// Four vectors of columns.
-    pub four: &'static [Tile],
+    pub four: &'static [[Tile; 2]],
 }
 
 /// Covers the product with tiles. Safety: as [`super::BrgemmF32Fn`].
@@ -47,13 +47,13 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
         let mut row = 0;
         for index in 0..row_tiles {
             let rows = each + usize::from(index < longer);
-            // SAFETY: row < m and column < n, so the pointers are to elements that the caller vouches for, as are
-            // the `rows` by `width` elements of the tile.
+            // A and B may be empty, and then their pointers anything.
+            let a = args.a.wrapping_offset(row as isize * args.a_m_stride as isize);
+            let b = args.b.wrapping_add(column);
+            // SAFETY: row < m and column < n, so C has this element, and the caller vouches for all elements of the tile.
             unsafe {
-                let a = args.a.offset(row as isize * args.a_m_stride as isize);
-                let b = args.b.add(column);
                 let c = args.c.offset(row as isize * args.c_m_stride as isize).add(column);
-                table[rows - 1](args, a, b, c, last_lanes);
+                table[rows - 1][usize::from(last_lanes < tiles.lanes)](args, a, b, c, last_lanes);
             }
             row += rows;
         }
@@ -98,9 +98,9 @@ macro_rules! define_brgemm {
     ($(#[$feature:meta])* one: [$($one:literal)*], two: [$($two:literal)*], four: [$($four:literal)*]) => {
         static TILES: Tiles = Tiles {
             lanes: LANES,
-            one: &[$(tile::<$one, 1>),*],
-            two: &[$(tile::<$two, 2>),*],
-            four: &[$(tile::<$four, 4>),*],
+            one: &[$([tile::<$one, 1, false>, tile::<$one, 1, true>]),*],
+            two: &[$([tile::<$two, 2, false>, tile::<$two, 2, true>]),*],
+            four: &[$([tile::<$four, 4, false>, tile::<$four, 4, true>]),*],
         };
 
         /// Safety: as [`super::BrgemmF32Fn`].
@@ -109,29 +109,32 @@ macro_rules! define_brgemm {
             unsafe { for_each_tile(&TILES, &*args) }
         }
 
-        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes <= LANES.
+        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes < LANES if PARTIAL.
         $(#[$feature])*
-        unsafe fn tile<const ROWS: usize, const VECTORS: usize>(
+        unsafe fn tile<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             args: &BrgemmArgs,
             a: *const f32,
             b: *const f32,
             c: *mut f32,
             last_lanes: usize,
         ) {
-            // SAFETY: whole vectors are loaded and stored only left of the last one, which is limited to its live lanes;
-            // so all accesses are to elements of the tile. Pointers step past the last element by wrapping only.
+            // SAFETY: the last vector of a partial tile is limited to its live lanes, so all accesses are to elements of
+            // the tile. Pointers step past the last element by wrapping only.
             unsafe {
+                // A mask on every load would cost an operation on the ports of the multiply-adds.
                 let mask = mask(last_lanes);
-                let last_is_partial = last_lanes < LANES;
                 let c_at = |row: usize, vector: usize| c.offset(row as isize * args.c_m_stride as isize).add(vector * LANES);
+
+                let load_vector = |from: *const f32, vector: usize| {
+                    if PARTIAL && vector + 1 == VECTORS { load_first(from, mask) } else { load(from) }
+                };
 
                 let mut sums = [[zero(); VECTORS]; ROWS];
                 if args.accumulate != 0 {
                     for_rows!(ROWS, ROW => {
-                        for vector in 0..VECTORS - 1 {
-                            sums[ROW][vector] = load(c_at(ROW, vector));
+                        for vector in 0..VECTORS {
+                            sums[ROW][vector] = load_vector(c_at(ROW, vector), vector);
                         }
-                        sums[ROW][VECTORS - 1] = load_first(c_at(ROW, VECTORS - 1), mask);
                     });
                 }
 
@@ -144,10 +147,9 @@ macro_rules! define_brgemm {
                     let mut b = b.wrapping_offset(i * args.b_batch_stride as isize);
                     for _ in 0..args.k {
                         let mut columns = [zero(); VECTORS];
-                        for vector in 0..VECTORS - 1 {
-                            columns[vector] = load(b.add(vector * LANES));
+                        for vector in 0..VECTORS {
+                            columns[vector] = load_vector(b.add(vector * LANES), vector);
                         }
-                        columns[VECTORS - 1] = load_first(b.add((VECTORS - 1) * LANES), mask);
                         for_rows!(ROWS, ROW => {
                             // ROW = odd * 2^shift; row 0 is at a itself.
                             const SHIFT: u32 = if ROW == 0 { 0 } else { ROW.trailing_zeros() };
@@ -163,13 +165,12 @@ macro_rules! define_brgemm {
                 }
 
                 for_rows!(ROWS, ROW => {
-                    for vector in 0..VECTORS - 1 {
-                        store(c_at(ROW, vector), sums[ROW][vector]);
-                    }
-                    if last_is_partial {
-                        store_first(c_at(ROW, VECTORS - 1), mask, sums[ROW][VECTORS - 1]);
-                    } else {
-                        store(c_at(ROW, VECTORS - 1), sums[ROW][VECTORS - 1]);
+                    for vector in 0..VECTORS {
+                        if PARTIAL && vector + 1 == VECTORS {
+                            store_first(c_at(ROW, vector), mask, sums[ROW][vector]);
+                        } else {
+                            store(c_at(ROW, vector), sums[ROW][vector]);
+                        }
                     }
                 });
             }
