@@ -1,13 +1,4 @@
-//! A graph as text, in the order of [`Graph::order`].
-//!
-//! ```text
-//! graph mlp.predict batch <= 64
-//!   %x = input {role = data} : f32[B,4]
-//!   %fc.weight = input {role = parameter, init = uniform(-0.5, 0.5)} : f32[2,4]
-//!   %y = einsum %x, %fc.weight {equation = "bi,oi->bo"} : f32[B,2] @mlp.rs:9:13 in fc
-//!   %h = relu %y : f32[B,2] by fc_relu @mlp.rs:9:20
-//!   output logits = %h
-//! ```
+//! A graph as text, in the order of [`Graph::order`]. The form is shown at [`super`].
 //!
 //! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
 //! and `init` where it is zeros. `by` names the kernel that a value is computed in. State ends with a line `update %w = %new_w`.

@@ -1,37 +1,11 @@
 //! Which elements a kernel touches: loads and stores stay inside their tensors, every element that is written is written once, and an
 //! update in place reads no element that another iteration writes.
 
+use super::access::{Accesses, Stored};
 use super::{Bound, Ranges, Report};
-use crate::kernel::{Access, Kernel, Statement};
-use crate::text::{Names, index_text, lines_before_body, load_text};
-use crate::{Atom, AxisId, Code, Dim, Expr, Index, Load, Place, TensorId};
-
-/// Calls `visit` with every statement, outer ones first, and the axes of the `For`s around it.
-pub(super) fn for_each_statement<'k>(statements: &'k [Statement], visit: &mut dyn FnMut(&'k Statement, &[AxisId])) {
-    fn walk<'k>(block: &'k [Statement], axes: &mut Vec<AxisId>, visit: &mut dyn FnMut(&'k Statement, &[AxisId])) {
-        for statement in block {
-            visit(statement, axes);
-            if let Statement::For(held, body) = statement {
-                let outer = axes.len();
-                axes.extend(held);
-                walk(body, axes, visit);
-                axes.truncate(outer);
-            }
-        }
-    }
-    walk(statements, &mut Vec::new(), visit);
-}
-
-/// Whether one buffer can hold both a tensor that is read and one that is written: every element is read by the iteration that
-/// writes it, before it does. This is what the planner may reuse in place, and what the verifier of programs lets pass.
-pub fn can_share(kernel: &Kernel, read: TensorId, written: TensorId) -> bool {
-    let accesses = Accesses::of(kernel);
-    let stores: Vec<&Stored<'_>> = accesses.stores.iter().filter(|store| store.tensor == written).collect();
-    let [store] = stores.as_slice() else { return false };
-    let mut loads = accesses.loads.iter().filter(|(_, load)| load.tensor == read);
-    kernel.tensor(read).ty == kernel.tensor(written).ty
-        && loads.all(|(line, load)| *line <= store.line && load.fill.is_none() && load.index == store.index)
-}
+use crate::kernel::{Access, Kernel};
+use crate::text::{Names, index_text, load_text};
+use crate::{Atom, AxisId, Code, Dim, Index, Place};
 
 /// Reports on a kernel that is well formed otherwise.
 pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
@@ -46,18 +20,19 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
         let (index, extent) = (index_text(&index[at], &names), shape.0[at]);
         Some(format!("index {at} of {name} stays below {extent}: `{index}` is {range}"))
     };
-    for (line, load) in &accesses.loads {
+    for loaded in &accesses.loads {
+        let (line, load) = (loaded.line, &loaded.load);
         let tensor = kernel.tensor(load.tensor);
         if load.fill.is_none()
             && let Some(message) = outside(&format!("`{}`", load_text(load, &names)), &load.index, &tensor.ty.shape)
         {
-            report.add(*line, Code::IndexOutOfBounds, message, place);
+            report.add(line, Code::IndexOutOfBounds, message, place);
         }
-        let others = accesses.stores.iter().filter(|store| store.tensor == load.tensor);
-        if tensor.access == Access::Update && others.into_iter().any(|store| store.index != load.index) {
+        let mut stores = accesses.stores.iter().filter(|store| store.tensor == load.tensor);
+        if tensor.access == Access::Update && !stores.all(|store| loaded.is_own(kernel, store)) {
             let load = load_text(load, &names);
-            let message = format!("an update reads the element that it writes and no other, found `{load}`");
-            report.add(*line, Code::BadKernel, message, place);
+            let message = format!("an update reads no element that another iteration writes, found `{load}`");
+            report.add(line, Code::BadKernel, message, place);
         }
     }
     for store in &accesses.stores {
@@ -88,66 +63,6 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
                 format!("every element of `{}` is stored once: it has {count}, stored are {stored}", tensor.name);
             report.add(last.line, Code::BadKernel, message, place);
         }
-    }
-}
-
-struct Stored<'k> {
-    line: u32,
-    tensor: TensorId,
-    index: &'k [Index],
-    /// The axes of the loops around it.
-    axes: Vec<AxisId>,
-}
-
-impl Stored<'_> {
-    fn names(&self, axis: AxisId) -> bool {
-        let mut found = false;
-        self.index.iter().for_each(|index| index.for_each_axis(&mut |held| found |= held == axis));
-        found
-    }
-}
-
-/// Every load and store, with its line.
-struct Accesses<'k> {
-    loads: Vec<(u32, Load)>,
-    stores: Vec<Stored<'k>>,
-}
-
-impl<'k> Accesses<'k> {
-    fn of(kernel: &'k Kernel) -> Accesses<'k> {
-        let mut accesses = Accesses { loads: Vec::new(), stores: Vec::new() };
-        let mut line = lines_before_body(kernel);
-        for_each_statement(&kernel.body, &mut |statement, axes| {
-            line += 1;
-            match statement {
-                Statement::Let(_, value) => accesses.load(line, value),
-                Statement::For(held, _) => {
-                    for (index, _) in held.iter().filter_map(|&axis| kernel.axis(axis).limit.as_ref()) {
-                        accesses.load(line, &Expr::Index(index.clone()));
-                    }
-                }
-                Statement::Reduce { lets, results, .. } => {
-                    results.iter().for_each(|result| accesses.load(line, &result.value));
-                    for (_, value) in lets {
-                        line += 1;
-                        accesses.load(line, value);
-                    }
-                }
-                Statement::Store { tensor, index, value } => {
-                    accesses.load(line, value);
-                    accesses.stores.push(Stored { line, tensor: *tensor, index, axes: axes.to_vec() });
-                }
-            }
-        });
-        accesses
-    }
-
-    fn load(&mut self, line: u32, value: &Expr) {
-        value.for_each(&mut |x| {
-            if let Expr::Load(load) = x {
-                self.loads.push((line, load.clone()));
-            }
-        });
     }
 }
 

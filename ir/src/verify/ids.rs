@@ -1,6 +1,6 @@
 //! Whether the ids of a kernel name something. Kernels from text do; those that a pass made may not.
 
-use super::bounds::for_each_statement;
+use super::access::for_each_statement;
 use crate::kernel::{Kernel, Statement};
 use crate::{Expr, Index};
 

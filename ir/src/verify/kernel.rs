@@ -57,16 +57,14 @@ impl Checker<'_, '_> {
 
     fn signature(&mut self) {
         let kernel = self.kernel;
-        let mut names: Vec<&str> = kernel.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
-        names.extend(kernel.axes.iter().map(|axis| axis.name.as_str()));
-        names.extend(kernel.locals.iter().map(|local| local.name.as_str()));
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            self.add(
-                1,
-                Code::DuplicateName,
-                format!("names are unique in a kernel: two things are named `{}`", pair[0]),
-            );
+        let tensors: Vec<&str> = kernel.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+        let axes: Vec<&str> = kernel.axes.iter().map(|axis| axis.name.as_str()).collect();
+        let locals: Vec<&str> = kernel.locals.iter().map(|local| local.name.as_str()).collect();
+        for (kind, mut names) in [("tensors", tensors), ("axes", axes), ("locals", locals)] {
+            names.sort_unstable();
+            if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+                self.add(1, Code::DuplicateName, format!("{kind} have different names: two are `{}`", pair[0]));
+            }
         }
         if let Some(tensor) = kernel.tensors.iter().find(|tensor| !tensor.ty.shape.is_batch_leading()) {
             let message = format!("the batch axis stands in front: `{}` is {}", tensor.name, tensor.ty);

@@ -3,6 +3,7 @@
 //!
 //! A line has at most one finding, its first: what follows from a mistake is not reported with it.
 
+mod access;
 mod bounds;
 mod graph;
 mod ids;
@@ -13,7 +14,7 @@ mod schedule;
 mod strides;
 mod types;
 
-pub use bounds::can_share;
+pub use access::can_share;
 pub use graph::verify_graph;
 pub use kernel::verify_kernel;
 pub use program::verify_program;

@@ -1,9 +1,12 @@
 //! The rules of programs: buffers lie in the arena and apart while they are in use, and launches fit their kernels and read only
 //! what holds a value.
+//!
+//! A buffer may be a view of another, which is what a reshape is: the same bytes, dtype, class and life, in another shape. What is written
+//! through one is read through the others.
 
 use std::collections::BTreeSet;
 
-use super::bounds::can_share;
+use super::access::can_share;
 use super::{Finding, Report, verify_kernel};
 use crate::kernel::Access;
 use crate::program::{Buffer, BufferId, Class, Entry, Launch, Program};
@@ -99,7 +102,8 @@ impl Checker<'_> {
                 if b.offset >= end(a) {
                     break;
                 }
-                if end(b) > b.offset && in_use_together(a, b) && !is_in_place(program, first, second) {
+                let is_allowed = is_view(a, b) || is_in_place(program, first, second);
+                if end(b) > b.offset && in_use_together(a, b) && !is_allowed {
                     let message =
                         format!("buffers in use at once lie apart: `{}` and `{}` share bytes", a.name, b.name);
                     self.add(first_line + first.max(second) as u32, message);
@@ -110,10 +114,11 @@ impl Checker<'_> {
 
     fn entry(&mut self, at: usize, entry: &Entry, line: u32) {
         let program = self.program;
-        let mut written: BTreeSet<BufferId> = entry.inputs.iter().copied().collect();
+        let mut written: BTreeSet<BufferId> = entry.inputs.iter().map(|&id| storage(program, id)).collect();
         for (step, launch) in entry.steps.iter().enumerate() {
             let checked =
-                check_launch(program, launch).and_then(|()| check_uses(program, entry, at, step, launch, &mut written));
+                check_launch(program, launch).and_then(|()| check_uses(program, entry, at, step, launch, &written));
+            written.extend(outputs(program, launch));
             if let Err(message) = checked {
                 self.report.add(line + 1 + step as u32, Code::BadProgram, message, &launch.place);
             }
@@ -121,7 +126,7 @@ impl Checker<'_> {
         for id in &entry.outputs {
             let buffer = program.buffer(*id);
             let lives = buffer.live.is_none_or(|live| live.entry == at && live.last + 1 >= entry.steps.len());
-            if !lives || !(written.contains(id) || holds_value(buffer.class)) {
+            if !lives || !(written.contains(&storage(program, *id)) || holds_value(buffer.class)) {
                 self.add(line, format!("an output holds a value when the entry ends: `{}` does not", buffer.name));
             }
         }
@@ -176,6 +181,20 @@ fn holds_value(class: Class) -> bool {
     }
 }
 
+/// Whether two buffers are one storage in two shapes.
+fn is_view(a: &Buffer, b: &Buffer) -> bool {
+    let what = |buffer: &Buffer| (buffer.offset, buffer.class, buffer.ty.dtype, buffer.ty.shape.count());
+    let is_in_order = [a, b].into_iter().all(|buffer| buffer.ty.shape.is_batch_leading());
+    is_in_order && a.ty.shape != b.ty.shape && a.live == b.live && what(a) == what(b)
+}
+
+/// The first buffer that has the storage of this one.
+fn storage(program: &Program, id: BufferId) -> BufferId {
+    let buffer = program.buffer(id);
+    let first = program.buffers.iter().position(|other| is_view(other, buffer) || std::ptr::eq(other, buffer));
+    first.map_or(id, |at| BufferId(at as u32))
+}
+
 fn in_use_together(a: &Buffer, b: &Buffer) -> bool {
     match (a.live, b.live) {
         (Some(a), Some(b)) => a.entry == b.entry && a.first <= b.last && b.first <= a.last,
@@ -192,8 +211,9 @@ fn is_in_place(program: &Program, first: usize, second: usize) -> bool {
         let Some(step) = step.filter(|_| a.last == b.first && old.offset == new.offset) else { return false };
         let kernel = program.kernel(step.kernel);
         let bound = |id: usize| {
-            let positions =
-                (0..step.buffers.len().min(kernel.tensors.len())).filter(move |&at| step.buffers[at].0 as usize == id);
+            let id = storage(program, BufferId(id as u32));
+            let positions = 0..step.buffers.len().min(kernel.tensors.len());
+            let positions = positions.filter(move |&at| storage(program, step.buffers[at]) == id);
             positions.map(|at| TensorId(at as u32)).collect::<Vec<_>>()
         };
         let (reads, writes) = (bound(from), bound(to));
@@ -221,8 +241,9 @@ fn check_launch(program: &Program, launch: &Launch) -> Result<(), String> {
             return Err(format!("a step writes no buffer of class {}: `{}`", buffer.class.name(), buffer.name));
         }
     }
-    for (at, id) in launch.buffers.iter().enumerate() {
-        for (other, _) in launch.buffers.iter().enumerate().filter(|(other, held)| *other != at && *held == id) {
+    let bound: Vec<BufferId> = launch.buffers.iter().map(|&id| storage(program, id)).collect();
+    for (at, id) in bound.iter().enumerate() {
+        for (other, _) in bound.iter().enumerate().filter(|(other, held)| *other != at && *held == id) {
             let (read, written) = (TensorId(other as u32), TensorId(at as u32));
             if kernel.tensor(written).access != Access::Read && !can_share(kernel, read, written) {
                 let name = &program.buffer(*id).name;
@@ -240,11 +261,11 @@ fn check_uses(
     entry_at: usize,
     step: usize,
     launch: &Launch,
-    written: &mut BTreeSet<BufferId>,
+    written: &BTreeSet<BufferId>,
 ) -> Result<(), String> {
     let kernel = program.kernel(launch.kernel);
-    for (tensor, id) in kernel.tensors.iter().zip(&launch.buffers) {
-        let buffer = program.buffer(*id);
+    for (tensor, &id) in kernel.tensors.iter().zip(&launch.buffers) {
+        let buffer = program.buffer(id);
         let name = &buffer.name;
         if buffer.live.is_some_and(|live| live.entry != entry_at || step < live.first || step > live.last) {
             return Err(format!(
@@ -253,11 +274,14 @@ fn check_uses(
             ));
         }
         let is_given = holds_value(buffer.class) && buffer.class != Class::Data;
-        if tensor.access != Access::Write && !is_given && !written.contains(id) {
+        if tensor.access != Access::Write && !is_given && !written.contains(&storage(program, id)) {
             return Err(format!("a step reads what holds a value: nothing has written `{name}` before step {step}"));
         }
     }
-    let outputs = kernel.tensors.iter().zip(&launch.buffers).filter(|(tensor, _)| tensor.access != Access::Read);
-    written.extend(outputs.map(|(_, id)| *id));
     Ok(())
+}
+
+fn outputs(program: &Program, launch: &Launch) -> Vec<BufferId> {
+    let bound = program.kernel(launch.kernel).tensors.iter().zip(&launch.buffers);
+    bound.filter(|(tensor, _)| tensor.access != Access::Read).map(|(_, id)| storage(program, *id)).collect()
 }

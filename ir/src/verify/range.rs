@@ -253,7 +253,7 @@ impl<'k> Ranges<'k> {
                 let mut limited = self.sum(limit, 0)?;
                 let last = Range::below(*below).high;
                 limited.high = if limited.high.at_most(last) { limited.high } else { last };
-                let rest = index.plus(&limit.times(-factor));
+                let rest = index.plus(&scaled(limit, -factor)?);
                 limited.times(*factor)?.plus(self.limited(&rest, limits - 1)?)
             };
             range = match (range, with_limit()) {
@@ -281,6 +281,14 @@ impl<'k> Ranges<'k> {
             sum.plus(range.times(*factor)?)
         })
     }
+}
+
+/// The product, if its coefficients can be counted with room for a sum.
+fn scaled(index: &Index, factor: i64) -> Option<Index> {
+    let coefficients = index.terms.iter().map(|(_, coefficient)| *coefficient).chain([index.offset, 1]);
+    let fits =
+        |coefficient: i64| coefficient.checked_mul(factor).is_some_and(|product| product.unsigned_abs() < 1 << 61);
+    coefficients.into_iter().all(fits).then(|| index.times(factor))
 }
 
 fn is_exact(index: &Index) -> bool {

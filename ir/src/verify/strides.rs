@@ -15,7 +15,7 @@ pub fn affine_strides(kernel: &Kernel, load: &Load) -> Option<Vec<(AxisId, i64)>
             let Atom::Axis(axis) = atom else { return None };
             let step = factor.checked_mul(i64::try_from(stride).ok()?)?;
             match strides.binary_search_by_key(axis, |(held, _)| *held) {
-                Ok(at) => strides[at].1 += step,
+                Ok(at) => strides[at].1 = strides[at].1.checked_add(step)?,
                 Err(at) => strides.insert(at, (*axis, step)),
             }
         }

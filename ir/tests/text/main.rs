@@ -262,6 +262,27 @@ fn deep_and_long_texts_are_refused() {
     }
 }
 
+/// The greatest numbers that parse do not overflow where they are verified.
+#[test]
+fn huge_numbers_do_no_harm() {
+    let text = "kernel k(x: f32[4000000000,4000]) -> (y: f32[B,4000000000], inout z: f32[B])
+  for p in 4000000000*B, i in 4000000000 while 1152921504606846976*p + i < 4294967295*B, q in 4294967295
+    a, at = sum, argmax j in 4294967295, k in 4294967295, l in 4294967295 of x[1152921504606846976*p, q], x[i, 1152921504606846976*j + k] * x[1152921504606846976*(l / 3) + 1152921504606846976, 0]
+    z[p + 1152921504606846976*i] = z[i + 1152921504606846976] + f32(index(1152921504606846976*i + 1152921504606846976*q) + 9007199254740992 * extent(4294967295*B))
+    y[i, p + 4294967295*q] = a
+  schedule thread(p i) grain(1) contract(m: i:18446744073709551615; n: q; k: j k l) unroll(p)
+";
+    let kernel = parse_kernel(text, "huge.kir").unwrap();
+    assert_eq!(kernel.to_string(), text);
+    let codes: Vec<Code> = verify_kernel(&kernel).iter().map(|finding| finding.diagnostic.code).collect();
+    assert!(codes.contains(&Code::IndexOutOfBounds) && codes.contains(&Code::BadSchedule), "{codes:?}");
+    let program = "program p batch <= 4294967295 arena 18446744073709551615
+  buffers
+    x: f64[4000000000*B,4000] data at 18446744073709551552
+";
+    assert!(!verify_program(&parse_program(program, "huge.kir").unwrap()).is_empty());
+}
+
 #[test]
 fn a_level_is_asked_for() {
     assert!(parse_program("graph g\n", "case.kir").is_err());

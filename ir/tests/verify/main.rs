@@ -121,7 +121,7 @@ fn cycles_are_found() {
 }
 
 #[test]
-fn buffers_are_shared_only_point_by_point() {
+fn buffers_are_shared_only_within_an_iteration() {
     let shares = |body: &str, ty: &str| {
         let text = format!("kernel k(x: {ty}, z: f32[B,4]) -> (y: f32[B,4])\n  for n in B, i in 4\n{body}");
         let kernel = parse_kernel(&text, "k.kir").unwrap();
@@ -131,7 +131,15 @@ fn buffers_are_shared_only_point_by_point() {
     assert!(!shares("    y[n, i] = x[n, 3 - i]\n", "f32[B,4]"));
     assert!(!shares("    y[n, i] = f32(x[n, i])\n", "i32[B,4]"));
     assert!(!shares("    y[n, i] = x[n, i] + x[n, 0]\n", "f32[B,4]"));
-    assert!(!shares("    y[n, i] = x[n, i | 0]\n", "f32[B,4]"));
+    assert!(!shares("    y[n, i] = z[n, i]\n    a = x[n, i]\n", "f32[B,4]"));
+    let rows = |index: &str| {
+        let text = format!(
+            "kernel k(x: f32[B,4]) -> (y: f32[B,4])\n  for n in B\n    m = max c in 4 of x[{index}]\n    for i in 4\n      y[n, i] = x[n, i] - m\n"
+        );
+        can_share(&parse_kernel(&text, "k.kir").unwrap(), TensorId(0), TensorId(1))
+    };
+    assert!(rows("n, c"));
+    assert!(!rows("0, c"));
 }
 
 /// Intervals hold what is really reached, for every index of a kernel and several batch sizes.
