@@ -14,7 +14,8 @@ use kiln_runtime::abi::KernelContext;
 
 use crate::contract::Plan;
 use crate::emit::{Emitter, Position};
-use crate::loops::{Span, Work};
+use crate::loops::Span;
+use crate::work::Work;
 use crate::{Error, Unsupported};
 
 /// The machine code of one kernel. It refers to nothing outside itself.

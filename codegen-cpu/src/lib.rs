@@ -4,9 +4,10 @@
 //! owns is how a loop nest becomes good machine code:
 //!
 //! * `function.rs` walks the items, `loops.rs` cuts innermost loops into guarded and vector pieces, `reduce.rs` keeps partial results;
-//! * `eval.rs` writes expressions over `lanes.rs` (scalars, registers, or one scalar a lane) and `math.rs` the elementary functions;
+//! * `eval.rs` writes expressions over `lanes.rs` (scalars, registers, or one scalar a lane) and `math.rs` the elementary
+//!   functions;
 //! * `index.rs`, `guard.rs`, `range.rs` and `memory.rs` find addresses and keep them inside their tensors;
-//! * `contract.rs` lays out a contraction, `tile.rs` writes the loops around the micro-kernel;
+//! * `contract.rs` and `tiling.rs` lay out a contraction, `tile.rs` writes the loops around the micro-kernel;
 //! * `object.rs`, `jit.rs`, `tables.rs` and `bindings.rs` make a program of the functions.
 //!
 //! **Order of arithmetic.** Results depend on the schedule and on nothing else: not on how items are divided over calls, not on the
@@ -32,8 +33,11 @@ mod ops;
 mod options;
 mod range;
 mod reduce;
+mod scalar;
 mod tables;
 mod tile;
+mod tiling;
+mod work;
 
 use kiln_ir::Kernel;
 

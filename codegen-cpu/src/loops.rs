@@ -9,23 +9,15 @@
 //! ```
 //!
 //! where `[low, high)` are the positions at which all guards that move with `i` hold. Without such guards there is only the
-//! middle. Each piece that is known to be empty is left out.
+//! middle. Each piece that is known to be empty is left out. A short end that may run twice runs in lanes over positions that have run
+//! already.
 
 use cranelift_codegen::ir::{InstBuilder, Value};
-use kiln_ir::kernel::{Reduction, Statement};
-use kiln_ir::{AxisId, Expr, LocalId, Unary};
+use kiln_ir::kernel::Statement;
+use kiln_ir::{AxisId, Dim, Expr, Index};
 
 use crate::emit::{Emitter, Position};
-use crate::reduce::Cell;
-
-/// What runs inside a loop nest.
-#[derive(Clone, Copy)]
-pub(crate) enum Work<'w> {
-    /// Statements.
-    Statements(&'w [Statement]),
-    /// One iteration of a reduction.
-    Reduce { lets: &'w [(LocalId, Expr)], results: &'w [Reduction], cells: &'w [Cell] },
-}
+use crate::work::Work;
 
 /// Positions of a loop.
 #[derive(Clone, Copy)]
@@ -36,14 +28,7 @@ pub(crate) struct Span {
     pub(crate) known: Option<(i64, i64)>,
 }
 
-impl Span {
-    /// The number of positions, if it is known.
-    fn length(self) -> Option<i64> {
-        self.known.map(|(start, end)| end - start)
-    }
-}
-
-impl<'a> Emitter<'a> {
+impl Emitter<'_> {
     /// Statements in order.
     pub(crate) fn statements(&mut self, statements: &[Statement]) {
         for statement in statements {
@@ -81,7 +66,7 @@ impl<'a> Emitter<'a> {
     pub(crate) fn span(&mut self, axis: AxisId, span: Span, rest: &[AxisId], work: Work<'_>) {
         let last = rest.iter().all(|axis| self.is_written_out(*axis));
         let in_lanes = last && self.lanes == 1 && self.vector[axis.0 as usize] > 1;
-        if !in_lanes && !(last && self.is_flat(work)) {
+        if !(in_lanes || last && self.is_flat(work)) {
             return self.counted_loop(span.start, span.end, 1, span.known.is_some(), &mut |e, position| {
                 e.at(axis, position, &mut |e| e.nest(rest, work));
             });
@@ -92,17 +77,40 @@ impl<'a> Emitter<'a> {
                 e.peelable(load, axis, &mut guards);
             }
         });
+        let scheduled = self.vector.clone();
+        if in_lanes {
+            // Loops inside run plainly in each lane. In the scalar tail they must add up in the same order.
+            self.vector
+                .iter_mut()
+                .enumerate()
+                .filter(|(id, _)| *id != axis.0 as usize)
+                .for_each(|(_, lanes)| *lanes = 1);
+        }
+        self.cut(axis, span, &guards, in_lanes, rest, work);
+        self.vector = scheduled;
+    }
+
+    /// The pieces of a loop before, where and after its guards hold.
+    fn cut(
+        &mut self,
+        axis: AxisId,
+        span: Span,
+        guards: &[(Index, Dim)],
+        in_lanes: bool,
+        rest: &[AxisId],
+        work: Work<'_>,
+    ) {
         if guards.is_empty() {
             return self.middle(axis, span, in_lanes, rest, work);
         }
-        let [before, inside, after] = self.pieces(axis, &guards, span);
+        let [before, inside, after] = self.pieces(axis, guards, span);
         // Of a single guard it is known as well where it fails.
-        let refuted = if guards.len() == 1 { guards.clone() } else { Vec::new() };
+        let refuted = if guards.len() == 1 { guards.to_vec() } else { Vec::new() };
         let held = std::mem::replace(&mut self.refuted, refuted);
         self.one_at_a_time(axis, before, rest, work);
         let refuted = std::mem::replace(&mut self.refuted, held.clone());
         let count = self.proven.len();
-        self.proven.extend(guards);
+        self.proven.extend_from_slice(guards);
         self.middle(axis, inside, in_lanes, rest, work);
         self.proven.truncate(count);
         self.refuted = refuted;
@@ -114,9 +122,7 @@ impl<'a> Emitter<'a> {
     /// They depend on the axis alone, not on the part of it in hand.
     pub(crate) fn widths(&mut self, axis: AxisId, rest: &[AxisId], work: Work<'_>) -> Vec<usize> {
         let (lanes, fixed) = (self.vector[axis.0 as usize], self.fixed_trip(axis));
-        let mut cost = 0;
-        self.visit(rest, work, &mut |_, expr| cost += cost_of(expr));
-        let registers = match cost {
+        let registers = match self.cost(rest, work) {
             0..=24 => 4,
             25..=100 => 2,
             _ => 1,
@@ -126,42 +132,6 @@ impl<'a> Emitter<'a> {
         widths.dedup();
         widths.retain(|&width| fixed.is_none_or(|trip| trip >= width as i64));
         widths
-    }
-
-    /// Calls `visit` with every expression of a nest, those of written-out axes once for each position.
-    pub(crate) fn visit(&mut self, axes: &[AxisId], work: Work<'_>, visit: &mut dyn FnMut(&Emitter<'a>, &Expr)) {
-        if let Some((&axis, rest)) = axes.split_first() {
-            if !self.is_written_out(axis) {
-                return self.visit(rest, work, visit);
-            }
-            for position in 0..self.fixed_trip(axis).unwrap_or(1) {
-                self.standing(axis, Position::Constant(position), &mut |e| e.visit(rest, work, visit));
-            }
-            return;
-        }
-        match work {
-            Work::Reduce { lets, results, .. } => {
-                for (_, value) in lets {
-                    value.for_each(&mut |expr| visit(self, expr));
-                }
-                for result in results {
-                    result.value.for_each(&mut |expr| visit(self, expr));
-                }
-            }
-            Work::Statements(statements) => {
-                for statement in statements {
-                    match statement {
-                        Statement::Let(_, value) | Statement::Store { value, .. } => {
-                            value.for_each(&mut |expr| visit(self, expr));
-                        }
-                        Statement::For(axes, body) => self.visit(axes, Work::Statements(body), visit),
-                        Statement::Reduce { axes, lets, results } => {
-                            self.visit(axes, Work::Reduce { lets, results, cells: &[] }, visit);
-                        }
-                    }
-                }
-            }
-        }
     }
 
     fn work(&mut self, work: Work<'_>) {
@@ -196,14 +166,26 @@ impl<'a> Emitter<'a> {
                     (self.b.ins().iadd(left.start, whole), None)
                 }
             };
-            match left.length().map(|length| length / step) {
-                Some(0) => {}
-                Some(1) => self.in_lanes_at(axis, left.start, width, rest, work),
+            match left.known.map(|(start, end)| (start, (end - start) / step)) {
+                Some((start, steps)) if steps <= 1 || steps <= 3 && self.cost(rest, work) <= 8 => {
+                    for at in 0..steps {
+                        let position = self.int(start + at * step);
+                        self.in_lanes_at(axis, position, width, rest, work);
+                    }
+                }
                 steps => self.counted_loop(left.start, stop, step, steps.is_some(), &mut |e, position| {
                     e.in_lanes_at(axis, position, width, rest, work);
                 }),
             }
             left = Span { start: stop, end: left.end, known };
+        }
+        if let (true, Some((start, end)), Some((first, _))) = (in_lanes, left.known, span.known) {
+            let lanes = self.vector[axis.0 as usize] as i64;
+            if start < end && end - first >= lanes && self.is_repeatable(rest, work) {
+                // The last positions run in lanes too, together with some that have run already.
+                let position = self.int(end - lanes);
+                return self.in_lanes_at(axis, position, lanes as usize, rest, work);
+            }
         }
         self.one_at_a_time(axis, left, rest, work);
     }
@@ -217,8 +199,7 @@ impl<'a> Emitter<'a> {
 
     fn one_at_a_time(&mut self, axis: AxisId, span: Span, rest: &[AxisId], work: Work<'_>) {
         if let Some((start, end)) = span.known {
-            let mut cost = 0;
-            self.visit(rest, work, &mut |_, expr| cost += 1 + cost_of(expr) as i64);
+            let cost = self.cost(rest, work) as i64 + 2;
             if end - start <= 1 || (end - start) * cost <= 16 {
                 for position in start..end {
                     let position = self.int(position);
@@ -230,34 +211,5 @@ impl<'a> Emitter<'a> {
         self.counted_loop(span.start, span.end, 1, span.known.is_some(), &mut |e, position| {
             e.at(axis, position, &mut |e| e.nest(rest, work));
         });
-    }
-
-    pub(crate) fn is_written_out(&self, axis: AxisId) -> bool {
-        self.unroll[axis.0 as usize] || self.fixed_trip(axis) == Some(1)
-    }
-
-    /// Whether no loop is left inside once axes are written out.
-    fn is_flat(&self, work: Work<'_>) -> bool {
-        match work {
-            Work::Reduce { .. } => true,
-            Work::Statements(statements) => statements.iter().all(|statement| match statement {
-                Statement::Let(..) | Statement::Store { .. } => true,
-                Statement::For(axes, body) => {
-                    axes.iter().all(|axis| self.is_written_out(*axis)) && self.is_flat(Work::Statements(body))
-                }
-                Statement::Reduce { axes, .. } => axes.iter().all(|axis| self.is_written_out(*axis)),
-            }),
-        }
-    }
-}
-
-/// About how many instructions a node is, to choose how many registers run side by side.
-fn cost_of(expr: &Expr) -> usize {
-    match expr {
-        Expr::Unary(Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos, _) => 30,
-        Expr::Load(load) if load.fill.is_some() => 4,
-        Expr::Number(..) | Expr::Local(_) => 0,
-        Expr::Check(..) => 10,
-        _ => 1,
     }
 }

@@ -21,7 +21,7 @@ impl Emitter<'_> {
     /// Whether an index is always inside an extent.
     pub(crate) fn always_inside(&self, index: &Index, dim: Dim) -> bool {
         let range = self.range(index);
-        if !range.least.is_some_and(|least| least >= 0) {
+        if range.least.is_none_or(|least| least < 0) {
             return false;
         }
         match dim.as_fixed() {

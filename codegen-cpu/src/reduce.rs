@@ -14,8 +14,8 @@ use kiln_ir::{AxisId, DType, Expr, Index, LocalId, Monoid};
 
 use crate::emit::Emitter;
 use crate::lanes::Lanes;
-use crate::loops::Work;
 use crate::ops;
+use crate::work::Work;
 
 /// The partial results of one reduction.
 pub(crate) struct Cell {

@@ -21,7 +21,7 @@ use kiln_runtime::abi::{BrgemmArgs, KernelContext};
 
 use crate::contract::{Contraction, Operand, TiledAxis, leading};
 use crate::emit::{Emitter, Position};
-use crate::loops::Work;
+use crate::work::Work;
 
 /// One loop around the micro-kernel.
 #[derive(Clone, Copy)]

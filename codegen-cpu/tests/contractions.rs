@@ -251,3 +251,21 @@ fn other_dtypes_run_as_plain_loops() {
     assert_eq!(scratch_bytes(&held.k.0), 0);
     check(&held.k.0, 1);
 }
+
+#[test]
+fn any_tile_sizes_give_the_same_sums() {
+    // Tiles of every axis at random, also where they leave rows unevenly spaced or split the summed axes.
+    let sizes = common::noise(8 * 60, 11);
+    for (at, sizes) in sizes.chunks(8).enumerate() {
+        let mut kernel = forward(CONVS[at % CONVS.len()], 3, false);
+        let pick = |x: f64| 1 + ((x + 1.0) * 4.0) as usize;
+        let contract = kernel.schedule.contract.as_mut().expect("the kernel has a contraction");
+        let tiles = contract.m.iter_mut().chain(&mut contract.n).chain(&mut contract.k);
+        for (tile, &size) in tiles.zip(sizes) {
+            tile.size = pick(size);
+        }
+        contract.pack_a = sizes[6] > 0.0;
+        contract.pack_b = sizes[7] > -0.5;
+        check(&kernel, 2);
+    }
+}

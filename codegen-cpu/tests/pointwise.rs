@@ -78,12 +78,12 @@ fn nan_goes_through_maximum_and_minimum() {
     check_values(&k.0, &values, 1, 0.0);
 }
 
-/// `y[n, i] = x[n + dn, f·i + d | 7]`.
-fn shifted(extent: usize, positions: usize, factor: i64, shift: i64, row_shift: i64) -> Builder {
+/// `y[n, i] = x[n + dn, f·i + s·n + d | 7]`; with a slant the padding moves from row to row.
+fn shifted(extent: usize, positions: usize, factor: i64, slant: i64, shift: i64, row_shift: i64) -> Builder {
     let mut k = Builder::new("shifted");
     let (n, i) = (k.axis("n", 4), k.axis("i", positions));
     let (x, y) = (k.read("x", [4, extent]), k.write("y", [4, positions]));
-    let index = [at(n).shifted(row_shift), at(i).times(factor).shifted(shift)];
+    let index = [at(n).shifted(row_shift), at(i).times(factor).plus(&at(n).times(slant)).shifted(shift)];
     k.body(&[n, i], vec![store(y, [at(n), at(i)], padded(x, index, 7.0))]).thread(&[n]).vector(&[i]);
     k
 }
@@ -93,11 +93,13 @@ fn padding_on_every_side() {
     for factor in [-3, -1, 1, 2, 3] {
         for shift in [-40, -5, -2, 0, 1, 6, 30, 90] {
             for row_shift in [-1, 0, 2] {
-                check(&shifted(29, 37, factor, shift, row_shift).0, 1);
+                for slant in [0, 1, -7] {
+                    check(&shifted(29, 37, factor, slant, shift, row_shift).0, 1);
+                }
             }
         }
     }
-    check(&shifted(1, 3, 1, -1, 0).0, 1);
+    check(&shifted(1, 3, 1, 0, -1, 0).0, 1);
 }
 
 #[test]

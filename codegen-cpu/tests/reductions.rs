@@ -198,6 +198,18 @@ fn several_axes_and_a_symbolic_one() {
 }
 
 #[test]
+fn lanes_around_a_reduction_in_lanes() {
+    // Both axes are scheduled: an item in the tail must add up as it would in a lane.
+    let mut k = Builder::new("both");
+    let (c, n) = (k.axis("c", 23), k.axis("n", 50));
+    let (x, y) = (k.read("x", [23, 50]), k.write("y", [23]));
+    let acc = k.local("acc", DType::F32);
+    let statements = vec![reduce(&[n], acc, Monoid::Sum, load(x, [at(c), at(n)])), store(y, [at(c)], Expr::Local(acc))];
+    k.body(&[c], statements).thread(&[c]).vector(&[c, n]);
+    check(&k.0, 1);
+}
+
+#[test]
 fn a_scalar_result_has_one_item() {
     let mut k = Builder::new("mean");
     let (n, c) = (k.axis("n", B), k.axis("c", 10));

@@ -18,7 +18,7 @@ const COEFFICIENTS: [f32; 9] = [
     -2.499_999_4e-1,
     3.333_333e-1,
 ];
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 /// The natural logarithm; at most 2 ulp. `log(0) = -∞`, and NaN below 0.

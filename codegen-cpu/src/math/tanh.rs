@@ -7,7 +7,7 @@ use cranelift_frontend::FunctionBuilder;
 use super::{Lane, exp};
 use crate::ops::select;
 
-const COEFFICIENTS: [f32; 5] = [-5.704_988_6e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1];
+const COEFFICIENTS: [f32; 5] = [-5.704_988_6e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1];
 
 /// The hyperbolic tangent; at most 4 ulp.
 pub(crate) fn tanh(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
