@@ -1,6 +1,6 @@
-//! What is asked of the compiler, the units that it is divided into, and what can be wrong with it.
+//! What is asked of the compiler, and the units that it is divided into.
 
-use kiln_ir::{Diagnostic, Graph, Op, Role, UpdateRules};
+use kiln_ir::{Graph, Op, Role, UpdateRules};
 
 use crate::rewrite::is_output;
 
@@ -29,9 +29,13 @@ pub struct Request {
 /// The graph of each entry point, `train_step`, `eval_loss` and `predict`, as far as the request has them.
 pub fn units(request: &Request) -> Vec<(&'static str, Graph)> {
     let units = [(TRAIN_STEP, &request.train), (EVAL_LOSS, &request.eval), (PREDICT, &request.predict)];
+    let graphs = units.iter().filter_map(|(_, graph)| graph.as_ref());
+    // The units share their persistent buffers and so the bound.
+    let max_batch = graphs.filter_map(|graph| graph.max_batch).max();
     let named = |(unit, graph): (&'static str, &Option<Graph>)| {
         let mut graph = graph.clone()?;
         graph.name = format!("{}.{unit}", request.name);
+        graph.max_batch = max_batch;
         if unit == PREDICT {
             remove_unused_data(&mut graph);
         }
@@ -49,39 +53,4 @@ fn remove_unused_data(graph: &mut Graph) {
             graph.remove(value);
         }
     }
-}
-
-/// Why there is no program.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum CompileError {
-    /// Mistakes in what was asked for, all that were found.
-    #[error("{}", texts(.0))]
-    User(Vec<Diagnostic>),
-    /// A mistake of the compiler.
-    #[error(transparent)]
-    Bug(#[from] CompilerBug),
-}
-
-/// A pass has left IR that breaks a rule.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("bug in pass `{pass}` of {unit}: {message}\n\n{text}\nhelp: please report this, with the text above")]
-pub struct CompilerBug {
-    /// The step after which the check failed.
-    pub pass: &'static str,
-    /// The unit that was compiled.
-    pub unit: String,
-    /// The first broken rule.
-    pub message: String,
-    /// The IR, with each finding under its line.
-    pub text: String,
-}
-
-impl From<Diagnostic> for CompileError {
-    fn from(diagnostic: Diagnostic) -> CompileError {
-        CompileError::User(vec![diagnostic])
-    }
-}
-
-fn texts(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("\n\n")
 }
