@@ -77,7 +77,7 @@ steps! {
 impl Step {
     const GRAPH: &[Step] = Step::ALL.split_at(Step::Lower as usize).0;
     const KERNELS: &[Step] =
-        Step::ALL.split_at(Step::Lower as usize).1.split_at(Step::OrderSteps as usize - Step::Vectorize as usize).0;
+        Step::ALL.split_at(Step::Lower as usize).1.split_at(Step::PlanMemory as usize - Step::Lower as usize).0;
 
     /// The step of this name.
     pub fn from_name(name: &str) -> Option<Step> {
