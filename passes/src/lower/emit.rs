@@ -289,7 +289,11 @@ impl<'a> Emitter<'a> {
 
     /// A load of one of the kernel's tensors; while values are thrown away, one that cannot fail.
     pub(super) fn load_tensor(&mut self, value: ValueId, ty: Type, index: &[Index], fill: Option<Number>) -> Expr {
-        let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| bounds::is_inside(index, dim, &self.ranges()));
+        let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| {
+            // Where a choice throws values away, a computed position can leave even the batch axis.
+            let exact = self.speculative == 0 || !dim.batch || index.as_axis().is_some();
+            exact && bounds::is_inside(index, dim, &self.ranges())
+        });
         let fill = match fill {
             _ if inside => None,
             None if self.speculative > 0 => Some(Number::new(0.0)),

@@ -108,6 +108,12 @@ fn count_block(statements: &[Statement], uses: &mut Uses) {
     }
 }
 
+fn loads(expr: &Expr, tensor: TensorId) -> bool {
+    let mut found = false;
+    expr.for_each(&mut |x| found |= matches!(x, Expr::Load(load) if load.tensor == tensor));
+    found
+}
+
 /// What costs nothing to repeat.
 fn is_trivial(expr: &Expr) -> bool {
     matches!(expr, Expr::Number(..) | Expr::Local(_) | Expr::Index(_) | Expr::Extent(_))
@@ -118,8 +124,16 @@ fn block(statements: &[Statement], uses: &Uses) -> Vec<Statement> {
     count_direct(statements, &mut direct);
     let mut moved: BTreeMap<LocalId, Expr> = BTreeMap::new();
     let mut result = Vec::new();
-    for statement in statements {
+    for (at, statement) in statements.iter().enumerate() {
         let statement = replace(std::slice::from_ref(statement), &moved).remove(0);
+        if let Statement::Store { tensor, .. } = statement {
+            // A load of what is overwritten here stays in front.
+            let mut later = Uses::new();
+            count_block(&statements[at + 1..], &mut later);
+            let stays = |local: &LocalId, value: &Expr| later.contains_key(local) && loads(value, tensor);
+            let kept: Vec<LocalId> = moved.iter().filter(|(local, value)| stays(local, value)).map(|(&local, _)| local).collect();
+            result.extend(kept.into_iter().filter_map(|local| moved.remove(&local).map(|value| Statement::Let(local, value))));
+        }
         match statement {
             Statement::Let(local, value) => {
                 let total = uses.get(&local).copied().unwrap_or(0);

@@ -116,3 +116,20 @@ pub fn launches(program: &Program) -> Vec<String> {
 pub fn examples() -> Vec<kiln_ir::Example> {
     Op::examples()
 }
+
+/// Nothing that is alive at once overlaps, unless one is the other in another shape.
+pub fn require_disjoint(program: &Program) {
+    let bytes = |at: usize| program.buffers[at].ty.size_bytes(program.max_batch);
+    for a in 0..program.buffers.len() {
+        for b in 0..a {
+            let (first, second) = (&program.buffers[a], &program.buffers[b]);
+            let alive = match (first.live, second.live) {
+                (Some(x), Some(y)) => x.entry == y.entry && x.first <= y.last && y.first <= x.last,
+                _ => true,
+            };
+            let apart = first.offset + bytes(a) <= second.offset || second.offset + bytes(b) <= first.offset;
+            let alias = first.offset == second.offset && first.live == second.live && bytes(a) == bytes(b);
+            assert!(!alive || apart || alias || bytes(a) * bytes(b) == 0, "`{}` and `{}` overlap", first.name, second.name);
+        }
+    }
+}
