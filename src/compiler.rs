@@ -109,12 +109,8 @@ impl Compiled {
     }
 }
 
-/// The trace as the pipeline takes it: one unit an entry point.
+/// The trace as the pipeline takes it.
 pub(crate) fn request(traced: Traced) -> pipeline::Request {
-    let units = [("train_step", traced.train), ("eval_loss", traced.eval), ("predict", traced.predict)];
-    pipeline::Request {
-        name: traced.name,
-        units: units.into_iter().filter_map(|(name, graph)| Some((name.to_owned(), graph?))).collect(),
-        rules: traced.rules,
-    }
+    let Traced { name, train, eval, predict, rules, .. } = traced;
+    pipeline::Request { name, train, eval, predict, rules }
 }

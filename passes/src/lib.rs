@@ -14,15 +14,11 @@ pub mod autodiff;
 pub mod append_update;
 
 pub mod fuse;
-
 pub mod lower;
-
 pub mod tile;
-
 pub mod vectorize;
 
 pub mod order_steps;
-
 pub mod plan_memory;
 
 mod bounds;

@@ -20,24 +20,24 @@
 //! | `order_steps` | kernels | launches in an order that keeps little alive |
 //! | `plan_memory` | kernels → program | an offset in the arena for every buffer |
 //!
-//! Every unit (entry point) goes down on its own. After each step what it made is verified, and an [`Observer`] may look at it, stop the
-//! unit, or put other IR in its place: that is how the driver dumps, stops and swaps stages, since passes do no IO.
+//! Every unit (entry point) goes down on its own, and `plan_memory` joins them. After each step what it made is verified, and an
+//! [`Observer`] may look at it, stop the unit, or put other IR in its place: that is how the driver dumps, stops and swaps stages, since
+//! passes do no IO.
 
+mod check;
 mod observe;
 mod request;
+mod train;
 
+pub use check::{CompileError, CompilerBug};
 pub use observe::{Control, Observer, Stage};
-pub use request::{CompileError, CompilerBug, Request, units};
+pub use request::{Request, units};
 
-use kiln_ir::update::names;
-use kiln_ir::verify::{Finding, marked, verify_graph, verify_kernel, verify_program};
-use kiln_ir::{Code, Diagnostic, Graph, Kernel, Program, Role, UpdateRules, ValueId};
+use check::Watch;
+use kiln_ir::{Graph, Program, UpdateRules};
 
 use crate::steps::Steps;
-use crate::{
-    append_update, autodiff, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, tile,
-    vectorize,
-};
+use crate::{canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, tile, vectorize};
 
 macro_rules! steps {
     ($($variant:ident = $name:literal,)*) => {
@@ -75,11 +75,9 @@ steps! {
 }
 
 impl Step {
-    /// The steps that turn a traced graph into the one that is fused.
-    const GRAPH: &[Step] = Step::ALL.split_at(Step::Fuse as usize).0;
-
-    /// The steps whose result is a list of kernels.
-    const KERNEL: &[Step] = &[Step::Lower, Step::Tile, Step::Vectorize, Step::OrderSteps];
+    const GRAPH: &[Step] = Step::ALL.split_at(Step::Lower as usize).0;
+    const KERNELS: &[Step] =
+        Step::ALL.split_at(Step::Lower as usize).1.split_at(Step::PlanMemory as usize - Step::Lower as usize).0;
 
     /// The step of this name.
     pub fn from_name(name: &str) -> Option<Step> {
@@ -97,84 +95,26 @@ impl Step {
     }
 }
 
-/// Compiles a model; `None` where the observer stopped a unit.
+/// Compiles every unit of a request to one program; `None` where the observer stopped one.
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
-    let mut entries = Vec::new();
-    let mut stopped = false;
+    let (mut entries, mut stopped) = (Vec::new(), false);
     for (unit, graph) in units(request) {
-        match run_graph(&unit, graph, request.rules.as_ref(), observer)? {
-            Some(graph) => match run_kernels(&unit, graph, observer)? {
-                Some(steps) => entries.push((unit, steps)),
-                None => stopped = true,
-            },
-            None => stopped = true,
-        }
+        let steps = match run_graph(unit, graph, request.rules.as_ref(), observer)? {
+            Some(graph) => run_kernels(unit, &graph, observer)?,
+            None => None,
+        };
+        stopped |= steps.is_none();
+        entries.extend(steps.map(|steps| (unit.to_owned(), steps)));
     }
-    if stopped { Ok(None) } else { run_program(&request.name, entries, observer) }
-}
-
-/// A unit's launches in order; `None` where the observer stopped it.
-fn run_kernels(unit: &str, mut graph: Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
-    fuse::run(&mut graph);
-    check(Step::Fuse, unit, &graph)?;
-    match observer.after(Step::Fuse, unit, Stage::Graph(&graph)) {
-        Control::Continue => {}
-        Control::Graph(other) => graph = other,
-        Control::Stop => return Ok(None),
-        Control::Kernels(_) | Control::Program(_) => return Err(wrong_level(Step::Fuse)),
+    if stopped {
+        return Ok(None);
     }
-    let mut steps = lower::run(&graph);
-    for &step in Step::KERNEL {
-        match step {
-            Step::Tile => tile::run(&mut steps),
-            Step::Vectorize => vectorize::run(&mut steps),
-            Step::OrderSteps => order_steps::run(&mut steps),
-            _ => {}
-        }
-        let kernels: Vec<Kernel> = steps.steps.iter().map(|step| step.kernel.clone()).collect();
-        for kernel in &kernels {
-            check_findings(step, unit, verify_kernel(kernel), || kernel.to_string())?;
-        }
-        match observer.after(step, unit, Stage::Kernels(&kernels)) {
-            Control::Continue => {}
-            Control::Kernels(others) => replace_kernels(&mut steps, others)?,
-            Control::Stop => return Ok(None),
-            Control::Graph(_) | Control::Program(_) => return Err(wrong_level(step)),
-        }
-    }
-    Ok(Some(steps))
-}
-
-/// The program of all units; `None` where the observer stopped it.
-fn run_program(
-    name: &str,
-    entries: Vec<(String, Steps)>,
-    observer: &mut dyn Observer,
-) -> Result<Option<Program>, CompileError> {
     let max_batch = entries.iter().map(|(_, steps)| steps.max_batch).max().unwrap_or(1);
-    let mut program = program::join(name, max_batch, entries);
-    let step = Step::PlanMemory;
-    check_findings(step, name, verify_program(&program), || program.to_string())?;
-    match observer.after(step, name, Stage::Program(&program)) {
-        Control::Continue => {}
-        Control::Program(other) => program = other,
-        Control::Stop => return Ok(None),
-        Control::Graph(_) | Control::Kernels(_) => return Err(wrong_level(step)),
-    }
-    Ok(Some(program))
+    let program = program::join(&request.name, max_batch, entries);
+    Watch { unit: &request.name, observer }.program(Step::PlanMemory, program)
 }
 
-/// Kernels from a file take the places of those with their names.
-fn replace_kernels(steps: &mut Steps, kernels: Vec<Kernel>) -> Result<(), CompileError> {
-    for kernel in kernels {
-        let held = steps.steps.iter_mut().find(|step| step.kernel.name == kernel.name);
-        let held = held.ok_or_else(|| unknown(&kernel.name))?;
-        held.kernel = kernel;
-    }
-    Ok(())
-}
-
-/// A unit's graph after the steps in front of `fuse`; `None` where the observer stopped it.
+/// The steps on a unit's graph; `None` where the observer stopped it.
 pub fn run_graph(
     unit: &str,
     mut graph: Graph,
@@ -187,23 +127,36 @@ pub fn run_graph(
             Step::Canonicalize => canonicalize::run(&mut graph),
             Step::MergeCommon => merge_common::run(&mut graph),
             Step::FoldConstants => fold_constants::run(&mut graph),
-            Step::Autodiff if trains => add_gradients(&mut graph, rules)?,
-            Step::AppendUpdate if trains => append_updates(&mut graph, rules)?,
+            Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
+            Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
             Step::Simplify => simplify(&mut graph),
+            Step::Fuse => fuse::run(&mut graph),
             _ => {}
         }
-        check(step, unit, &graph)?;
-        match observer.after(step, unit, Stage::Graph(&graph)) {
-            Control::Continue => {}
-            Control::Stop => return Ok(None),
-            Control::Graph(other) => {
-                graph = other;
-                check_given(&graph)?;
-            }
-            Control::Kernels(_) | Control::Program(_) => return Err(wrong_level(step)),
+        match (Watch { unit, observer }).graph(step, graph)? {
+            Some(next) => graph = next,
+            None => return Ok(None),
         }
     }
     Ok(Some(graph))
+}
+
+/// The steps on a unit's kernels; `None` where the observer stopped it.
+pub fn run_kernels(unit: &str, graph: &Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
+    let mut steps = lower::run(graph);
+    for &step in Step::KERNELS {
+        match step {
+            Step::Tile => tile::run(&mut steps),
+            Step::Vectorize => vectorize::run(&mut steps),
+            Step::OrderSteps => order_steps::run(&mut steps),
+            _ => {}
+        }
+        match (Watch { unit, observer }).kernels(step, steps)? {
+            Some(next) => steps = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(steps))
 }
 
 /// The three passes once more. What is folded opens the way for rules about known values, so two of them run twice.
@@ -214,107 +167,4 @@ fn simplify(graph: &mut Graph) {
     fold_constants::run(graph);
     canonicalize::run(graph);
     merge_common::run(graph);
-}
-
-/// The gradients of the loss, for the parameters that have a rule or, without rules, for every one, as outputs: so they are part of
-/// the graph's text, and a graph that comes from a file can go on from here.
-fn add_gradients(graph: &mut Graph, rules: Option<&UpdateRules>) -> Result<(), Diagnostic> {
-    let wrt = match rules {
-        Some(rules) => {
-            let found = rules.parameters.iter().map(|(name, _)| graph.find(name).ok_or_else(|| unknown(name)));
-            found.collect::<Result<Vec<ValueId>, Diagnostic>>()?
-        }
-        None => graph.inputs().into_iter().filter(|(_, input)| input.role == Role::Parameter).map(|(v, _)| v).collect(),
-    };
-    let loss = graph.outputs().iter().find(|output| output.updates.is_none() && output.name == names::LOSS);
-    let loss = loss.ok_or_else(|| unknown(names::LOSS))?.value;
-    let gradients = autodiff::run(graph, loss, &wrt)?;
-    for (parameter, gradient) in wrt.into_iter().zip(gradients) {
-        graph.add_output(gradient_name(graph.name_of(parameter)), gradient);
-    }
-    Ok(())
-}
-
-/// Hands the gradients to the rules. Without rules they stay outputs, for a step that is written by hand.
-fn append_updates(graph: &mut Graph, rules: Option<&UpdateRules>) -> Result<(), Diagnostic> {
-    let Some(rules) = rules else { return Ok(()) };
-    let outputs: Vec<String> = rules.parameters.iter().map(|(name, _)| gradient_name(name)).collect();
-    let gradient = |name: &String| {
-        let found = graph.outputs().iter().find(|output| output.updates.is_none() && output.name == *name);
-        found.map(|output| output.value).ok_or_else(|| unknown(name))
-    };
-    let gradients: Vec<ValueId> = outputs.iter().map(gradient).collect::<Result<_, _>>()?;
-    graph.retain_outputs(|output| output.updates.is_some() || !outputs.contains(&output.name));
-    append_update::run(graph, rules, &gradients)
-}
-
-fn gradient_name(parameter: &str) -> String {
-    format!("d_{parameter}")
-}
-
-/// The first step sees the user's graph, or a file's; later ones see what a pass made.
-fn check(step: Step, unit: &str, graph: &Graph) -> Result<(), CompileError> {
-    if step == Step::Verify {
-        return check_given(graph);
-    }
-    check_findings(step, unit, verify_graph(graph), || graph.to_string())
-}
-
-/// What a pass made breaks no rule, or that is a bug of the pass.
-fn check_findings(
-    step: Step,
-    unit: &str,
-    findings: Vec<Finding>,
-    text: impl FnOnce() -> String,
-) -> Result<(), CompileError> {
-    match findings.first() {
-        None => Ok(()),
-        Some(first) => Err(bug(step, unit, first, marked(&text(), &findings))),
-    }
-}
-
-fn check_given(graph: &Graph) -> Result<(), CompileError> {
-    let findings = verify_graph(graph);
-    let is_sound = findings.is_empty();
-    let diagnostics = findings.into_iter().map(|finding| finding.diagnostic).collect();
-    if is_sound { Ok(()) } else { Err(CompileError::User(diagnostics)) }
-}
-
-fn bug(step: Step, unit: &str, first: &Finding, text: String) -> CompileError {
-    let message = first.diagnostic.message.clone();
-    CompilerBug { pass: step.name(), unit: unit.to_owned(), message, text }.into()
-}
-
-fn wrong_level(step: Step) -> CompileError {
-    let message = format!("`{}` leaves a graph: only a graph can stand in its place", step.name());
-    Diagnostic::new(Code::BadArgument, message).into()
-}
-
-fn unknown(name: &str) -> Diagnostic {
-    Diagnostic::new(Code::UnknownName, format!("training needs `{name}`, which the graph does not have"))
-}
-
-#[cfg(test)]
-mod tests {
-    use kiln_ir::ops::Relu;
-    use kiln_ir::text::parse_graph;
-    use kiln_ir::{DType, Node, Place, Type};
-
-    use super::*;
-
-    #[test]
-    fn a_broken_rule_names_the_pass_and_marks_the_value() {
-        let text = "graph g\n  %x = input {role = data} : f32[3]\n  output y = %x\n";
-        let mut graph = parse_graph(text, "test").expect("the text is well formed");
-        let x = graph.find("x").expect("x is there");
-        let ty = Type::new(DType::F32, [4]);
-        graph.insert(Node { name: "h".to_owned(), op: Relu {}.into(), ty, place: Place::NONE, kernel: None }, &[x]);
-        let error = check(Step::MergeCommon, "predict", &graph).expect_err("relu keeps the shape");
-        let CompileError::Bug(bug) = &error else { panic!("{error}") };
-        assert_eq!((bug.pass, bug.unit.as_str()), ("merge_common", "predict"));
-        let lines: Vec<&str> = bug.text.lines().collect();
-        let value = lines.iter().position(|line| line.contains("%h = relu")).expect("the value is shown");
-        assert!(lines[value + 1].contains("^ error[K0201]"), "{error}");
-        assert!(error.to_string().starts_with("bug in pass `merge_common` of predict: "), "{error}");
-    }
 }

@@ -5,10 +5,11 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kiln_ir::interpret::{Precision, Value, evaluate};
 use kiln_ir::text::{Item, parse_module};
 use kiln_ir::{Graph, Role, UpdateRules, ValueId};
 use kiln_passes::{append_update, autodiff, canonicalize, fold_constants, merge_common};
-use support::assert_verified;
+use support::{assert_same, assert_verified, inputs_of, results};
 
 #[test]
 fn cases() {
@@ -21,8 +22,13 @@ fn cases() {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.starts_with(&format!("// {pass}: ")), "{}: the first line names the pass", file.display());
             assert!(text.lines().count() <= 20, "{} is long: one behaviour a case", file.display());
-            let result = run(&pass, graphs(&text, name));
+            let graphs = graphs(&text, name);
+            let before = graphs[0].clone();
+            let result = run(&pass, graphs);
             assert_verified(&result, name);
+            if before.outputs().len() == result.outputs().len() {
+                check_values(name, &before, &result);
+            }
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path(&folder);
             settings.set_prepend_module_to_snapshot(false);
@@ -63,6 +69,15 @@ fn run(pass: &str, graphs: Vec<Graph>) -> Graph {
         other => panic!("no pass is named {other}"),
     }
     graph
+}
+
+/// The interpreter's values are the same before and after, if it gives any.
+fn check_values(name: &str, before: &Graph, after: &Graph) {
+    let inputs = inputs_of(before, 3, 2);
+    let Ok(values) = evaluate(before, &inputs, 2, Precision::Declared) else { return };
+    let expected: Vec<Value> = before.outputs().iter().map(|output| values.value(output.value).clone()).collect();
+    let found = results(after, &inputs, 2, Precision::Declared);
+    assert_same(&expected, &found, 1e-6, || format!("{name}\n{after}"));
 }
 
 fn parameters(graph: &Graph) -> Vec<ValueId> {

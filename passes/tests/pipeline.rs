@@ -5,9 +5,10 @@ mod support;
 use kiln_ir::interpret::Precision;
 use kiln_ir::ops::*;
 use kiln_ir::text::parse_graph;
+use kiln_ir::verify::verify_program;
 use kiln_ir::{Builder, Code, DType, Dim, Graph, Op, Place, Role, Type, UpdateRules, ValueId};
 use kiln_passes::autodiff;
-use kiln_passes::pipeline::{CompileError, Control, Observer, Request, Stage, Step, run_graph, units};
+use kiln_passes::pipeline::{self, CompileError, Control, Observer, Request, Stage, Step, run_graph, units};
 use support::random_graph::{MAX_BATCH, random_graph};
 use support::{assert_same, assert_verified, inputs_of, results};
 
@@ -75,9 +76,11 @@ fn steps_run_in_their_order() {
     let mut driver = Driver::new(None);
     let result = run_graph("train_step", graph(TRAINED), Some(&rules()), &mut driver).unwrap().unwrap();
     let steps: Vec<&str> = driver.seen.iter().map(|(step, _)| step.name()).collect();
-    let names = ["verify", "canonicalize", "merge_common", "fold_constants", "autodiff", "append_update", "simplify"];
+    let names =
+        ["verify", "canonicalize", "merge_common", "fold_constants", "autodiff", "append_update", "simplify", "fuse"];
     assert_eq!(steps, names);
-    assert_eq!(Step::Fuse.number(), names.len());
+    assert_eq!(Step::Lower.number(), names.len());
+    assert_eq!(Step::Fuse.number(), 7);
     assert!(Step::ALL.iter().all(|step| Step::from_name(step.name()) == Some(*step)));
     assert_eq!(Step::Fuse.previous(), Some(Step::Simplify));
     assert_eq!(Step::Verify.previous(), None);
@@ -218,4 +221,82 @@ fn a_batch_of_fewer_samples_runs_through_the_same_step() {
         let inputs = inputs_of(&step, 5, batch);
         assert_eq!(results(&step, &inputs, batch, Precision::Exact)[1].shape, [batch]);
     }
+}
+
+/// A unit's steps by name, with how often kernels and programs were seen.
+struct Levels(Vec<(String, &'static str, &'static str)>);
+
+impl Observer for Levels {
+    fn after(&mut self, step: Step, unit: &str, stage: Stage<'_>) -> Control {
+        let level = match stage {
+            Stage::Graph(_) => "graph",
+            Stage::Kernels(kernels) if !kernels.is_empty() => "kernels",
+            Stage::Kernels(_) => "no kernels",
+            Stage::Program(_) => "program",
+        };
+        self.0.push((unit.to_owned(), step.name(), level));
+        Control::Continue
+    }
+}
+
+fn request() -> Request {
+    let eval = "graph g\n  %w = input {role = parameter} : f32[]\n  %l = exp %w : f32[]\n  output loss = %l\n";
+    let predict =
+        "graph g batch <= 4\n  %x = input {role = data} : f32[B,3]\n  %y = exp %x : f32[B,3]\n  output y = %y\n";
+    let name = "tiny".to_owned();
+    Request { name, train: None, eval: Some(graph(eval)), predict: Some(graph(predict)), rules: None }
+}
+
+#[test]
+fn a_request_becomes_one_program() {
+    let mut levels = Levels(Vec::new());
+    let program = pipeline::run(&request(), &mut levels).unwrap().unwrap();
+    let entries: Vec<&str> = program.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(entries, ["eval_loss", "predict"]);
+    assert_eq!((program.name.as_str(), program.max_batch), ("tiny", 4));
+    assert!(verify_program(&program).is_empty());
+    let of = |unit: &str| -> Vec<(&str, &str)> {
+        levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
+    };
+    let mut expected: Vec<(&str, &str)> = Step::ALL[..8].iter().map(|step| (step.name(), "graph")).collect();
+    expected.extend(Step::ALL[8..12].iter().map(|step| (step.name(), "kernels")));
+    assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
+    assert_eq!(of("tiny"), [("plan_memory", "program")]);
+}
+
+/// Answers one step of the units whose name it has.
+struct At<'a>(Step, &'a dyn Fn(Stage<'_>) -> Control);
+
+impl Observer for At<'_> {
+    fn after(&mut self, step: Step, _: &str, stage: Stage<'_>) -> Control {
+        if step == self.0 { (self.1)(stage) } else { Control::Continue }
+    }
+}
+
+#[test]
+fn a_stop_anywhere_leaves_no_program() {
+    for &step in Step::ALL {
+        assert_eq!(pipeline::run(&request(), &mut At(step, &|_| Control::Stop)).unwrap(), None, "{}", step.name());
+    }
+}
+
+#[test]
+fn kernels_and_programs_can_be_put_in_place_and_must_fit() {
+    let expected = pipeline::run(&request(), &mut ()).unwrap();
+    let same = |stage: Stage<'_>| match stage {
+        Stage::Graph(graph) => Control::Graph(graph.clone()),
+        Stage::Kernels(kernels) => Control::Kernels(kernels.to_vec()),
+        Stage::Program(program) => Control::Program(program.clone()),
+    };
+    let fewer = |stage: Stage<'_>| match stage {
+        Stage::Kernels(kernels) => Control::Kernels(kernels[1..].to_vec()),
+        _ => Control::Continue,
+    };
+    for step in [Step::Fuse, Step::Lower, Step::OrderSteps, Step::PlanMemory] {
+        assert_eq!(pipeline::run(&request(), &mut At(step, &same)).unwrap(), expected, "{}", step.name());
+    }
+    let error = pipeline::run(&request(), &mut At(Step::Tile, &fewer)).unwrap_err();
+    assert!(error.to_string().contains("`tile` needs as many kernels"), "{error}");
+    let error = pipeline::run(&request(), &mut At(Step::Tile, &|_| Control::Graph(Graph::new("g")))).unwrap_err();
+    assert!(error.to_string().contains("`tile` leaves kernels"), "{error}");
 }

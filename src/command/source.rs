@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kiln_frontend::Code;
+use kiln_ir::Graph;
 use kiln_ir::text::{Item, parse_module};
 use kiln_passes::pipeline::Request;
 
@@ -41,10 +42,23 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
     if graphs.is_empty() {
         return Ok(Source::Lower(items));
     }
-    let unit = |graph: &&kiln_ir::Graph| {
-        let name = graph.name.rsplit('.').next().unwrap_or(&graph.name);
-        (name.to_owned(), (*graph).clone())
-    };
-    let model = graphs[0].name.split('.').next().unwrap_or("model").to_owned();
-    Ok(Source::Request(Request { name: model, units: graphs.iter().map(unit).collect(), rules: None }))
+    let mut request = Request { name: model_name(graphs[0]).to_owned(), train: None, eval: None, predict: None, rules: None };
+    for graph in graphs {
+        let unit = match graph.name.rsplit('.').next() {
+            Some("train_step") => &mut request.train,
+            Some("eval_loss") => &mut request.eval,
+            _ => &mut request.predict,
+        };
+        if unit.replace(graph.clone()).is_some() {
+            let message = format!("`{name}` has two graphs for one entry point: `{}` is the second", graph.name);
+            let help = "a file holds at most `NAME.train_step`, `NAME.eval_loss` and `NAME.predict`; other names mean predict";
+            return Err(mistake(Code::DuplicateName, message, help.to_owned()));
+        }
+    }
+    Ok(Source::Request(request))
+}
+
+/// `lenet` of `lenet.train_step`.
+fn model_name(graph: &Graph) -> &str {
+    graph.name.split('.').next().unwrap_or(&graph.name)
 }

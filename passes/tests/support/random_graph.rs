@@ -124,7 +124,7 @@ impl Maker<'_> {
 
     /// Something that simplification should see through.
     fn idle(&mut self, x: ValueId) -> ValueId {
-        let choice = self.random.below(16);
+        let choice = self.random.below(19);
         let other = self.value();
         let mut cx = self.builder();
         let ty = cx.ty(x);
@@ -207,6 +207,18 @@ impl Maker<'_> {
                 cx.emit(Sum { axes: vec![axis, axis + 1], keep: false }, &[tall])
             }
             (14, _) => cx.emit(Detach {}, &[x]),
+            (15, Some(axis)) if ty.dim(axis).factor >= 4 => {
+                let part = cx.emit(Slice { axis, start: 0, length: ty.dim(axis).factor / 2, step: 2 }, &[x]);
+                cx.emit(Slice { axis, start: 1, length: 1, step: 1 }, &[part])
+            }
+            (16, _) => {
+                // Zeros on both sides of the comparisons.
+                let (zero, positive) = (cx.full_like(x, 0.0), cx.emit(Relu {}, &[x]));
+                let op: [Op; 4] = [Lt {}.into(), Le {}.into(), Gt {}.into(), Ge {}.into()];
+                let holds = cx.emit(op[ty.rank() % 4].clone(), &[zero, positive]);
+                let not = cx.emit(Not {}, &[holds]);
+                cx.select(not, x, positive)
+            }
             _ if cx.ty(other) == ty => {
                 let (a, b) = (cx.mul(x, other), cx.mul(other, x));
                 cx.sub(a, b)
