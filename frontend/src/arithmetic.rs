@@ -14,7 +14,7 @@ macro_rules! unary {
             $(#[$meta])*
             #[track_caller]
             pub fn $method(self) -> Tensor {
-                Tensor::apply(ops::$op {}, &[self])
+                Tensor::apply_as(stringify!($method), ops::$op {}, &[self])
             }
         )*}
     };
@@ -178,8 +178,7 @@ impl Tensor {
         let other = other.like(self);
         let (a, b) = promote(self, other);
         let Some(shape) = broadcast_shape("where", &[condition, a, b]) else { return Tensor::poison() };
-        let operands = [condition, a, b].map(|operand| operand.broadcast(&shape));
-        Tensor::apply(ops::Where {}, &operands)
+        Tensor::apply(ops::Where {}, &[condition.broadcast(&shape), a.broadcast(&shape), b.broadcast(&shape)])
     }
 
     /// `x·Φ(x)` with the exact normal distribution; PyTorch's `gelu(approximate="none")`.
@@ -250,7 +249,14 @@ fn broadcast_shape(op: &str, operands: &[Tensor]) -> Option<Shape> {
             }
             joined.push(if a == Dim::ONE { b } else { a });
         }
-        shape = Shape(joined);
+        let joined = Shape(joined);
+        if !joined.is_batch_leading() {
+            let message = format!("{op} needs batch axes that line up: {shape} and {other} would make {joined}");
+            let help = "give both the same axes, with `squeeze(axis)` or `unsqueeze(axis)`";
+            Tensor::mistake(Diagnostic::new(Code::BatchAxis, message).help(help));
+            return None;
+        }
+        shape = joined;
     }
     Some(shape)
 }

@@ -1,7 +1,7 @@
 //! `torch.nn.functional`: layers without parameters of their own.
 
 use kiln_ir::ops;
-use kiln_ir::{Code, Diagnostic, Dim, Shape};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Shape};
 
 use crate::Tensor;
 
@@ -30,21 +30,19 @@ impl Tensor {
     pub fn matmul(self, other: Tensor) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), other.value()) else { return Tensor::poison() };
         let (a, b) = (self.shape(), other.shape());
-        let fault = |requirement: &str| {
-            let message = format!("matmul needs {requirement}: {a} and {b}");
-            Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message))
-        };
+        // Only the call itself is outside of the closure: in it, the caller's place would be lost.
+        let fault = |code, requirement: &str| Diagnostic::new(code, format!("matmul needs {requirement}: {a} and {b}"));
         if a.rank() < 2 || b.rank() < 2 || a.rank() > 8 {
-            return fault("two operands with at least two axes");
+            return Tensor::mistake(fault(Code::RankMismatch, "two operands with two to eight axes"));
         }
         if a.0[a.rank() - 1] != b.0[b.rank() - 2] {
-            return fault("equal inner extents");
+            return Tensor::mistake(fault(Code::ShapeMismatch, "equal inner extents"));
         }
         let batch: String = ('a'..).take(a.rank() - 2).collect();
         let equation = match b.rank() {
             2 => format!("{batch}mk,kn->{batch}mn"),
             _ if a.0[..a.rank() - 2] == b.0[..b.rank() - 2] => format!("{batch}mk,{batch}kn->{batch}mn"),
-            _ => return fault("equal leading axes"),
+            _ => return Tensor::mistake(fault(Code::ShapeMismatch, "equal leading axes")),
         };
         Tensor::apply(ops::Einsum::new(equation), &[self, other])
     }
@@ -55,19 +53,29 @@ impl Tensor {
         let (Some(_), Some(_)) = (self.value(), weight.value()) else { return Tensor::poison() };
         let (x, w) = (self.shape(), weight.shape());
         let inner = |shape: &Shape| shape.0.last().copied();
-        if w.rank() != 2 || x.rank() < 2 || inner(&x) != inner(&w) {
+        if x.rank() < 2 {
+            let message =
+                format!("linear needs an input with a batch axis, [batch, .., features]: found {}", self.ty());
+            let diagnostic = Diagnostic::new(Code::RankMismatch, message);
+            return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
+        }
+        if w.rank() != 2 || inner(&x) != inner(&w) {
             let wanted = inner(&w).unwrap_or(Dim::ONE);
             let found = inner(&x).map_or("none".to_owned(), |dim| dim.to_string());
             let message = format!("linear needs {wanted} input features: input {x} has {found}, weight is {w}");
-            let diagnostic =
-                Diagnostic::new(if x.rank() < 2 { Code::RankMismatch } else { Code::ShapeMismatch }, message);
+            let diagnostic = Diagnostic::new(Code::ShapeMismatch, message);
             return Tensor::mistake(match x.rank() {
                 4 if x.0[1..].iter().map(|dim| dim.factor).product::<usize>() == wanted.factor => {
                     diagnostic.help("flatten the image first: `.flatten(1, -1)`")
                 }
-                1 => diagnostic.help("add the batch axis: `unsqueeze(0)` makes a batch of one sample"),
                 _ => diagnostic,
             });
+        }
+        if self.dtype() != weight.dtype() {
+            let message =
+                format!("linear needs an input of its weight's dtype, {}: found {}", weight.dtype(), self.ty());
+            let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
+            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
         }
         let leading: String = ('a'..).take(x.rank() - 1).filter(|label| *label != 'o').collect();
         let product = Tensor::apply(ops::Einsum::new(format!("{leading}z,oz->{leading}o")), &[self, weight]);
@@ -86,7 +94,7 @@ impl Tensor {
             dilation: window.dilation.to_vec(),
             groups: window.groups,
         };
-        let product = Tensor::apply(conv, &[self, weight]);
+        let product = Tensor::apply_as("conv2d", conv, &[self, weight]);
         match bias {
             Some(bias) => product + bias.reshape([-1, 1, 1]),
             None => product,
@@ -97,7 +105,7 @@ impl Tensor {
     #[track_caller]
     pub fn max_pool2d(self, kernel: usize, stride: usize, padding: usize) -> Tensor {
         let (kernel, stride, padding, dilation) = (vec![kernel; 2], vec![stride; 2], vec![padding; 2], vec![1; 2]);
-        Tensor::apply(ops::MaxPool { kernel, stride, padding, dilation, ceil: false }, &[self])
+        Tensor::apply_as("max_pool2d", ops::MaxPool { kernel, stride, padding, dilation, ceil: false }, &[self])
     }
 
     /// The mean of each `kernel × kernel` window at distance `stride`; padding counts as zeros (`count_include_pad`).
@@ -105,7 +113,8 @@ impl Tensor {
     pub fn avg_pool2d(self, kernel: usize, stride: usize, padding: usize) -> Tensor {
         let area = (kernel * kernel) as f64;
         let (kernel, stride, padding, dilation) = (vec![kernel; 2], vec![stride; 2], vec![padding; 2], vec![1; 2]);
-        Tensor::apply(ops::SumPool { kernel, stride, padding, dilation, ceil: false }, &[self]) / area
+        let pool = ops::SumPool { kernel, stride, padding, dilation, ceil: false };
+        Tensor::apply_as("avg_pool2d", pool, &[self]) / area
     }
 
     /// `bool[.., classes]`, true where the last position is the label. A label outside `0..classes` stops the step.
@@ -131,6 +140,12 @@ pub fn nll_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor {
     if x.rank() != 2 || y.rank() != 1 || x.dim(0) != y.dim(0) {
         let message = format!("cross_entropy needs logits [batch, classes] and labels [batch]: {x} and {y}");
         return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
+    }
+    if y.dtype != DType::I64 {
+        let message = format!("cross_entropy needs labels i64[batch], the numbers of the classes: found {y}");
+        return Tensor::mistake(
+            Diagnostic::new(Code::DTypeMismatch, message).help("convert them with `.to(DType::I64)`"),
+        );
     }
     let chosen = labels.one_hot(x.dim(1).factor);
     let picked = log_probabilities.where_self(chosen, 0.0);

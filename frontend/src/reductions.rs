@@ -70,6 +70,9 @@ impl Tensor {
     /// `log softmax(x)` along an axis, by `x - max - log Σ e^(x - max)`.
     #[track_caller]
     pub fn log_softmax(self, axis: i64) -> Tensor {
+        if self.axis("log_softmax", axis).is_none() {
+            return Tensor::poison();
+        }
         let shifted = self - self.amax(&[axis], true).detach();
         shifted - shifted.exp().sum(&[axis], true).log()
     }
@@ -77,6 +80,9 @@ impl Tensor {
     /// `e^x / Σ e^x` along an axis, computed from differences to the maximum.
     #[track_caller]
     pub fn softmax(self, axis: i64) -> Tensor {
+        if self.axis("softmax", axis).is_none() {
+            return Tensor::poison();
+        }
         let exponentials = (self - self.amax(&[axis], true).detach()).exp();
         exponentials / exponentials.sum(&[axis], true)
     }

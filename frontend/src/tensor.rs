@@ -106,9 +106,16 @@ impl Tensor {
         self
     }
 
-    /// Adds an op over this tensor and others.
+    /// Adds an op that goes by its own name.
     #[track_caller]
     pub(crate) fn apply(op: impl Into<Op>, operands: &[Tensor]) -> Tensor {
+        let op = op.into();
+        Tensor::apply_as(op.name(), op, operands)
+    }
+
+    /// Adds an op that the user knows as `method`.
+    #[track_caller]
+    pub(crate) fn apply_as(method: &str, op: impl Into<Op>, operands: &[Tensor]) -> Tensor {
         let location = Location::caller();
         let op = op.into();
         let apply = |trace: &mut trace::Trace| {
@@ -117,7 +124,7 @@ impl Tensor {
                 let value = operand.value?;
                 if operand.trace != trace.id {
                     let name = op.operand_name(position);
-                    let message = format!("{} needs tensors of one trace: `{name}` comes from another", op.name());
+                    let message = format!("{method} needs tensors of one trace: `{name}` comes from another");
                     let help = "a tensor cannot be kept between calls; use a parameter or a buffer";
                     let place = trace.place(location);
                     trace.note(Diagnostic::new(Code::ForeignTensor, message).at(place).help(help));
@@ -125,7 +132,7 @@ impl Tensor {
                 }
                 values.push(value);
             }
-            let value = trace.apply(op, &values, location)?;
+            let value = trace.apply(method, op, &values, location)?;
             Some(Tensor { trace: trace.id, value: Some(value) })
         };
         trace::with(apply).flatten().unwrap_or_else(Tensor::poison)

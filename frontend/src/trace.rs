@@ -11,7 +11,9 @@ use std::panic::Location;
 use kiln_ir::ops::Input;
 use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
 
-use crate::module::{ModuleId, duplicate_names, named_buffers, named_modules, named_parameters};
+use crate::module::{
+    Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
+};
 use crate::{Buffer, Module, Parameter, Tensor};
 
 /// Whether layers behave as in training or as in evaluation.
@@ -114,8 +116,14 @@ impl Trace {
     /// Makes an input of each parameter and buffer, named and ordered as in the `state_dict`.
     fn declare(&mut self, model: &dyn Module) {
         for name in duplicate_names(model) {
+            let parameter = |entry: Entry| match entry.state {
+                State::Parameter(parameter) if entry.name == name => Some(parameter.place()),
+                _ => None,
+            };
+            let place = state_dict(model).into_iter().rev().find_map(parameter);
+            let place = place.map_or(Place::NONE, |location| Place::of(location, ""));
             let message = format!("a model needs different names for its tensors: `{name}` stands for two");
-            self.note(Diagnostic::new(Code::DuplicateName, message));
+            self.note(Diagnostic::new(Code::DuplicateName, message).at(place));
         }
         self.module_paths = named_modules(model).into_iter().map(|entry| (entry.id, entry.name)).collect();
         for (name, parameter) in named_parameters(model) {
@@ -143,13 +151,23 @@ impl Trace {
         self.graph.add(input, &[], name, &place).expect("an input takes no operands that could be wrong")
     }
 
-    /// Adds an op of the user's at their line; a mistake is noted and gives no value.
-    pub(crate) fn apply(&mut self, op: Op, operands: &[ValueId], location: &Location<'_>) -> Option<ValueId> {
+    /// Adds an op of the user's at their line; a mistake is noted, in terms of the method that they called, and gives no value.
+    pub(crate) fn apply(
+        &mut self,
+        method: &str,
+        op: Op,
+        operands: &[ValueId],
+        location: &Location<'_>,
+    ) -> Option<ValueId> {
+        let name = op.name();
         let place = self.place(location);
         let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
         match self.graph.add(op, operands, &hint, &place) {
             Ok(value) => Some(value),
-            Err(diagnostic) => {
+            Err(mut diagnostic) => {
+                if let Some(rest) = diagnostic.message.strip_prefix(name) {
+                    diagnostic.message = format!("{method}{rest}");
+                }
                 self.note(diagnostic);
                 None
             }
@@ -204,6 +222,7 @@ impl Buffer {
     #[track_caller]
     pub fn update(&self, value: Tensor) {
         let Some(new) = value.value() else { return };
+        let location = Location::caller();
         with(|trace| {
             let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else { return };
             let (wanted, found) = (trace.graph.ty(state.input), trace.graph.ty(new));
@@ -215,7 +234,7 @@ impl Buffer {
                 "a buffer keeps its type: `{}` is {wanted}, its update {found}",
                 trace.graph.name_of(state.input)
             );
-            let place = trace.place(Location::caller());
+            let place = trace.place(location);
             trace.note(Diagnostic::new(Code::ShapeMismatch, message).at(place));
         });
     }

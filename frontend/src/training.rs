@@ -45,18 +45,27 @@ struct InputSpec {
     place: Place,
 }
 
-/// The inputs of a step, by name: `batch["x"]`.
-pub struct Inputs(BTreeMap<String, Tensor>);
+/// The inputs of a step, by name: `batch["x"]`. An unknown name is a mistake that the trace reports.
+pub struct Inputs {
+    tensors: BTreeMap<String, Tensor>,
+    /// What an unknown name refers to.
+    unknown: Tensor,
+}
 
 impl Index<&str> for Inputs {
     type Output = Tensor;
 
-    /// # Panics
-    /// When no input has this name; the message lists those there are.
     #[track_caller]
     fn index(&self, name: &str) -> &Tensor {
-        let names = || self.0.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        self.0.get(name).unwrap_or_else(|| panic!("there is no input `{name}`: this training declares {}", names()))
+        if let Some(tensor) = self.tensors.get(name) {
+            return tensor;
+        }
+        let names: Vec<String> = self.tensors.keys().map(|name| format!("`{name}`")).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let message = format!("a step has the inputs that the training declares, {names}: found `{name}`");
+        let help = format!("declare it with `.input(\"{name}\", dtype, shape)`");
+        Tensor::mistake(Diagnostic::new(Code::UnknownName, message).help(help));
+        &self.unknown
     }
 }
 
@@ -208,13 +217,16 @@ impl<M: Module> Training<M> {
 
     fn declare_inputs(&self) -> Inputs {
         let declare = |spec: &InputSpec| {
+            // `faults` reports an input that no graph can have.
+            let is_sound = spec.ty.shape.is_batch_leading();
             let tensor = trace::with(|trace| {
-                let value = trace.input(&spec.name, Role::Data, spec.ty.clone(), Init::Zeros, spec.place.clone());
-                Tensor::new(trace.id, Some(value))
+                let input = || trace.input(&spec.name, Role::Data, spec.ty.clone(), Init::Zeros, spec.place.clone());
+                let value = is_sound.then(input);
+                Tensor::new(trace.id, value)
             });
             (spec.name.clone(), tensor.unwrap_or_else(Tensor::poison))
         };
-        Inputs(self.inputs.iter().map(declare).collect())
+        Inputs { tensors: self.inputs.iter().map(declare).collect(), unknown: Tensor::poison() }
     }
 
     /// Mistakes in the declaration itself.

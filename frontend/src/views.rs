@@ -34,11 +34,11 @@ impl Tensor {
             return Tensor::poison();
         };
         let dims = self.shape().0;
-        let joined = dims.get(start..=end).and_then(|part| part.iter().try_fold(Dim::ONE, |a, &b| a.product(b)));
-        let Some(joined) = joined else {
+        if start > end {
             let message = format!("flatten needs its first axis before its last: {start} and {end}");
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-        };
+        }
+        let joined = Shape(dims[start..=end].to_vec()).count();
         let shape = [&dims[..start], &[joined], &dims[end + 1..]].concat();
         if shape == dims { self } else { Tensor::apply(ops::Reshape { shape }, &[self]) }
     }
@@ -62,7 +62,7 @@ impl Tensor {
         };
         let mut dims: Vec<usize> = (0..self.rank()).collect();
         dims.swap(a, b);
-        Tensor::apply(ops::Permute { dims }, &[self])
+        Tensor::apply_as("transpose", ops::Permute { dims }, &[self])
     }
 
     /// A new axis of extent 1 in front of `axis`.
@@ -107,7 +107,8 @@ impl Tensor {
         match sizes.iter().enumerate().map(dim).collect::<Option<Vec<Dim>>>() {
             Some(shape) => self.broadcast(&Shape(shape)),
             None => {
-                let message = format!("expand needs extents, with -1 only for axes that exist: {from} and {sizes:?}");
+                let asked = asked(&sizes);
+                let message = format!("expand needs extents, with -1 only for axes that exist: {from} to {asked}");
                 Tensor::mistake(Diagnostic::new(Code::BadArgument, message))
             }
         }
@@ -117,7 +118,7 @@ impl Tensor {
     #[track_caller]
     pub fn narrow(self, axis: i64, start: usize, length: usize) -> Tensor {
         let Some(axis) = self.axis("narrow", axis) else { return Tensor::poison() };
-        Tensor::apply(ops::Slice { axis, start, length, step: 1 }, &[self])
+        Tensor::apply_as("narrow", ops::Slice { axis, start, length, step: 1 }, &[self])
     }
 
     /// Zeros, or another value, around the last axes: `[low, high]` for the last, then for the one before, as `F.pad`.
@@ -140,7 +141,7 @@ pub fn cat(tensors: &[Tensor], axis: i64) -> Tensor {
         return Tensor::mistake(Diagnostic::new(Code::BadArgument, "cat needs at least one tensor"));
     };
     match first.axis("cat", axis) {
-        Some(axis) => Tensor::apply(ops::Concat { axis }, tensors),
+        Some(axis) => Tensor::apply_as("cat", ops::Concat { axis }, tensors),
         None => Tensor::poison(),
     }
 }
@@ -157,25 +158,17 @@ pub fn stack(tensors: &[Tensor], axis: i64) -> Tensor {
 
 /// The shape that is asked for, with `-1` worked out.
 fn resolve(from: &Shape, sizes: &[Size]) -> Result<Shape, Diagnostic> {
-    let shown = || {
-        let text = |size: &Size| match size {
-            Size::Dim(dim) => dim.to_string(),
-            Size::Rest => "-1".to_owned(),
-            Size::Negative(size) => size.to_string(),
-        };
-        format!("[{}]", sizes.iter().map(text).collect::<Vec<_>>().join(", "))
-    };
     let fault = |code, requirement: &str| {
-        Err(Diagnostic::new(code, format!("reshape needs {requirement}: {from} to {}", shown())))
+        Err(Diagnostic::new(code, format!("reshape needs {requirement}: {from} to {}", asked(sizes))))
     };
+    if sizes.iter().skip(1).any(|size| matches!(size, Size::Dim(dim) if dim.batch)) {
+        return fault(Code::BatchAxis, "the batch axis in front and nowhere else");
+    }
     let mut known = Dim::ONE;
     let mut rest = 0;
     for size in sizes {
         match size {
-            Size::Dim(dim) => match known.product(*dim) {
-                Some(product) => known = product,
-                None => return fault(Code::BatchAxis, "at most one batch axis"),
-            },
+            Size::Dim(dim) => known = known.product(*dim).expect("only the first size can be the batch axis"),
             Size::Rest => rest += 1,
             Size::Negative(_) => return fault(Code::BadArgument, "sizes that are -1 or not negative"),
         }
@@ -191,4 +184,14 @@ fn resolve(from: &Shape, sizes: &[Size]) -> Result<Shape, Diagnostic> {
     let left = Dim { factor: total.factor / known.factor.max(1), batch: total.batch && !known.batch };
     let dims = sizes.iter().map(|size| if let Size::Dim(dim) = size { *dim } else { left });
     Ok(Shape(dims.collect()))
+}
+
+/// Sizes as the user wrote them.
+fn asked(sizes: &[Size]) -> String {
+    let text = |size: &Size| match size {
+        Size::Dim(dim) => dim.to_string(),
+        Size::Rest => "-1".to_owned(),
+        Size::Negative(size) => size.to_string(),
+    };
+    format!("[{}]", sizes.iter().map(text).collect::<Vec<_>>().join(","))
 }

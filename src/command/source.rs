@@ -42,7 +42,8 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
     if graphs.is_empty() {
         return Ok(Source::Lower(items));
     }
-    let mut request = Request { name: model_name(graphs[0]).to_owned(), train: None, eval: None, predict: None, rules: None };
+    let mut request =
+        Request { name: model_name(graphs[0]).to_owned(), train: None, eval: None, predict: None, rules: None };
     for graph in graphs {
         let unit = match graph.name.rsplit('.').next() {
             Some("train_step") => &mut request.train,
@@ -51,7 +52,8 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
         };
         if unit.replace(graph.clone()).is_some() {
             let message = format!("`{name}` has two graphs for one entry point: `{}` is the second", graph.name);
-            let help = "a file holds at most `NAME.train_step`, `NAME.eval_loss` and `NAME.predict`; other names mean predict";
+            let help =
+                "a file holds at most `NAME.train_step`, `NAME.eval_loss` and `NAME.predict`; other names mean predict";
             return Err(mistake(Code::DuplicateName, message, help.to_owned()));
         }
     }

@@ -75,6 +75,12 @@ impl BatchNorm2d {
     }
 }
 
+/// `[channels]` → `[1, channels, 1, 1]`.
+#[track_caller]
+fn channel(tensor: Tensor) -> Tensor {
+    tensor.reshape([1, -1, 1, 1])
+}
+
 impl Module for BatchNorm2d {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.weight.visit_as("weight", visitor);
@@ -96,7 +102,6 @@ impl Forward<Tensor> for BatchNorm2d {
             let message = format!("batch_norm needs [batch, {channels}, height, width]: found {}", x.shape());
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
-        let channel = |tensor: Tensor| tensor.reshape([1, -1, 1, 1]);
         let (mean, var) = match Scope::is_training() {
             true => self.batch_statistics(x),
             false => (channel(self.running_mean.tensor()), channel(self.running_var.tensor())),

@@ -131,8 +131,11 @@ fn block(statements: &[Statement], uses: &Uses) -> Vec<Statement> {
             let mut later = Uses::new();
             count_block(&statements[at + 1..], &mut later);
             let stays = |local: &LocalId, value: &Expr| later.contains_key(local) && loads(value, tensor);
-            let kept: Vec<LocalId> = moved.iter().filter(|(local, value)| stays(local, value)).map(|(&local, _)| local).collect();
-            result.extend(kept.into_iter().filter_map(|local| moved.remove(&local).map(|value| Statement::Let(local, value))));
+            let kept: Vec<LocalId> =
+                moved.iter().filter(|(local, value)| stays(local, value)).map(|(&local, _)| local).collect();
+            result.extend(
+                kept.into_iter().filter_map(|local| moved.remove(&local).map(|value| Statement::Let(local, value))),
+            );
         }
         match statement {
             Statement::Let(local, value) => {

@@ -21,8 +21,11 @@ pub fn run(kernel: &mut Kernel) {
     let (shared, taps) = (shared.clone(), taps.clone());
     let found: Vec<(AxisId, i64)> =
         shared.iter().filter_map(|&axis| divisor_of(kernel, axis).map(|divisor| (axis, divisor))).collect();
-    let copies = |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.as_fixed()).product::<Option<usize>>();
-    let splits = |&(axis, by): &(AxisId, i64)| kernel.axis(axis).extent.as_fixed().is_some_and(|e| e.is_multiple_of(by as usize));
+    let copies =
+        |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.as_fixed()).product::<Option<usize>>();
+    let splits = |&(axis, by): &(AxisId, i64)| {
+        kernel.axis(axis).extent.as_fixed().is_some_and(|e| e.is_multiple_of(by as usize))
+    };
     let phases: usize = found.iter().map(|(_, by)| *by as usize).product();
     let fits = copies(&taps).is_some_and(|taps| taps * phases <= MAX_COPIES);
     if found.is_empty() || !fits || !found.iter().all(splits) {

@@ -12,7 +12,8 @@ pub fn split(kernel: &mut Kernel, axis: AxisId, size: usize, names: (&str, &str)
     let Axis { name, extent, .. } = kernel.axis(axis).clone();
     // The axis itself becomes the outer one.
     let outer = axis;
-    kernel.axes[axis.0 as usize] = Axis { name: format!("{name}{}", names.0), extent: Dim::fixed(extent.factor / size), limit: None };
+    kernel.axes[axis.0 as usize] =
+        Axis { name: format!("{name}{}", names.0), extent: Dim::fixed(extent.factor / size), limit: None };
     kernel.axes.push(Axis { name: format!("{name}{}", names.1), extent: Dim::fixed(size), limit: None });
     let inner = AxisId(kernel.axes.len() as u32 - 1);
     let position = Index::axis(outer).times(size as i64).plus(&Index::axis(inner));

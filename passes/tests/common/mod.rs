@@ -130,7 +130,12 @@ pub fn require_disjoint(program: &Program) {
             };
             let apart = first.offset + bytes(a) <= second.offset || second.offset + bytes(b) <= first.offset;
             let alias = first.offset == second.offset && first.live == second.live && bytes(a) == bytes(b);
-            assert!(!alive || apart || alias || bytes(a) * bytes(b) == 0, "`{}` and `{}` overlap", first.name, second.name);
+            assert!(
+                !alive || apart || alias || bytes(a) * bytes(b) == 0,
+                "`{}` and `{}` overlap",
+                first.name,
+                second.name
+            );
         }
     }
 }
