@@ -15,14 +15,14 @@ pub struct LocalId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TensorId(pub u32);
 
-/// A literal. Floats are kept by their bits so that expressions have equality and order; NaN is allowed.
+/// A literal. Floats are kept by their bits so that expressions have equality and order; there is one NaN.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Number(u64);
 
 impl Number {
     /// The literal of this value. Every `i64` that a model writes fits an `f64` exactly up to 2^53, which the parser checks.
     pub fn new(value: f64) -> Number {
-        Number(value.to_bits())
+        Number(if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() })
     }
 
     /// The value.
@@ -91,6 +91,8 @@ macro_rules! named_enum {
         }
     };
 }
+
+pub(crate) use named_enum;
 
 named_enum! {
     /// Functions of one value.
@@ -260,10 +262,14 @@ impl Expr {
     /// Calls `visit` with this expression and every one below it, also those inside indices; parents first.
     pub fn for_each(&self, visit: &mut dyn FnMut(&Expr)) {
         visit(self);
-        self.map_operands(&mut |x| {
-            x.for_each(visit);
-            x.clone()
-        });
+        match self {
+            Expr::Number(..) | Expr::Extent(_) | Expr::Local(_) => {}
+            Expr::Index(index) => index.for_each_value(&mut |x| x.for_each(visit)),
+            Expr::Load(load) => load.index.iter().for_each(|index| index.for_each_value(&mut |x| x.for_each(visit))),
+            Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, _) => x.for_each(visit),
+            Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
+            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::expr::named_enum;
 use crate::kernel::Kernel;
 use crate::{Init, Place, Type};
 
@@ -30,7 +31,7 @@ pub struct Program {
     pub entries: Vec<Entry>,
 }
 
-/// A place in the arena.
+/// A place in the arena. Buffers with one offset, class, life, dtype and element count, in different shapes, are views of one storage.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Buffer {
     /// Unique in the program; PyTorch's name for a parameter or a buffer of the model.
@@ -58,29 +59,30 @@ pub struct LiveRange {
     pub last: usize,
 }
 
-/// What a buffer is for: the classes of the memory report.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum Class {
-    /// Weights.
-    Parameter,
-    /// State of the model that is not trained: running statistics.
-    Buffer,
-    /// Moments, counters.
-    OptimizerState,
-    /// Learning rates and other scalars that the host sets.
-    Scalar,
-    /// Inputs from the host.
-    Data,
-    /// Values of an entry's outputs.
-    Output,
-    /// Values known when the program is compiled.
-    Constant,
-    /// Values between steps that the backward pass or a later step reads.
-    Activation,
-    /// Gradients of parameters.
-    Gradient,
-    /// Partial results inside one op.
-    Workspace,
+named_enum! {
+    /// What a buffer is for: the classes of the memory report.
+    Class {
+        /// Weights.
+        Parameter = "parameter",
+        /// State of the model that is not trained: running statistics.
+        Buffer = "buffer",
+        /// Moments, counters.
+        OptimizerState = "optimizer_state",
+        /// Learning rates and other scalars that the host sets.
+        Scalar = "scalar",
+        /// Inputs from the host.
+        Data = "data",
+        /// Values of an entry's outputs.
+        Output = "output",
+        /// Values known when the program is compiled.
+        Constant = "constant",
+        /// Values between steps that the backward pass or a later step reads.
+        Activation = "activation",
+        /// Gradients of parameters.
+        Gradient = "gradient",
+        /// Partial results inside one op.
+        Workspace = "workspace",
+    }
 }
 
 /// A function of the program.

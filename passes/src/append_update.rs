@@ -82,7 +82,13 @@ fn input_of(
         _ => return given.get(name).copied().ok_or_else(|| unknown(name)),
     };
     match graph.find(&full_name) {
-        Some(existing) => Ok(existing),
+        Some(existing) if graph.node(existing).op == Op::Input(input.clone()) => Ok(existing),
+        Some(other) => {
+            let message =
+                format!("the optimiser's `{full_name}` needs a name of its own, and the model has another one");
+            let help = "rename the model's value";
+            Err(Diagnostic::new(Code::DuplicateName, message).at(graph.node(other).place.clone()).help(help))
+        }
         None => graph.add(input.clone(), &[], &full_name, &Place::NONE),
     }
 }

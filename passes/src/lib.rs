@@ -2,5 +2,27 @@
 
 #![forbid(unsafe_code)]
 
-pub mod append_update;
+pub mod pipeline;
+
+pub mod canonicalize;
+pub mod merge_common;
+
+pub mod fold_constants;
+
 pub mod autodiff;
+
+pub mod append_update;
+
+pub mod fuse;
+pub mod lower;
+pub mod tile;
+pub mod vectorize;
+
+pub mod order_steps;
+pub mod plan_memory;
+
+mod bounds;
+mod in_place;
+pub mod program;
+mod rewrite;
+pub mod steps;

@@ -16,12 +16,15 @@ enum Rows {
 }
 
 const SHAPES: &[(&str, u64, u64, u64, Rows)] = &[
-    ("one tile, packed", 14, 32, 256, Rows::Packed),
-    ("one tile, row-major", 14, 32, 256, Rows::RowMajor),
-    ("AVX2 tile, packed", 6, 16, 256, Rows::Packed),
+    ("full tile, packed", 14, 32, 128, Rows::Packed),
+    ("full tile", 14, 32, 128, Rows::RowMajor),
+    ("full AVX2 tile", 6, 16, 128, Rows::RowMajor),
+    ("one vector", 16, 16, 128, Rows::RowMajor),
+    ("four vectors", 6, 64, 128, Rows::RowMajor),
+    ("linear, packed panel", 64, 32, 784, Rows::RowMajor),
+    ("linear, panel block", 64, 32, 128, Rows::RowMajor),
     ("linear 784 -> 512", 64, 512, 784, Rows::RowMajor),
-    ("linear, L1 block", 64, 32, 128, Rows::RowMajor),
-    ("linear, weights", 64, 512, 64, Rows::Packed),
+    ("linear, weights", 784, 512, 64, Rows::Packed),
     ("classifier", 64, 10, 84, Rows::RowMajor),
     ("LeNet conv1 row", 6, 28, 25, Rows::RowMajor),
     ("LeNet conv1 image", 6, 784, 25, Rows::RowMajor),
@@ -84,17 +87,23 @@ fn contraction(kernel: BrgemmF32Fn, m: u64, n: u64, k: u64, rows: Rows) -> f64 {
     })
 }
 
-/// The highest rate over several windows of a few milliseconds, in 10^9 operations a second.
+/// The highest rate over windows of about half a millisecond, in 10^9 operations a second. Short windows slip between
+/// the interruptions of a shared machine.
 fn best_rate(operations: f64, mut call: impl FnMut()) -> f64 {
-    let calls = (5e7 / operations).ceil().max(1.0) as u32;
-    let window = |call: &mut dyn FnMut()| {
+    let mut rate = |calls: u32| {
         let start = Instant::now();
         for _ in 0..calls {
             call();
         }
-        operations * f64::from(calls) / start.elapsed().as_secs_f64() / 1e9
+        operations * f64::from(calls) / start.elapsed().as_nanos() as f64
     };
-    (0..40).map(|_| window(&mut call)).fold(0.0, f64::max)
+    let calls = (rate(10) * 0.5e6 / operations).ceil() as u32;
+    let start = Instant::now();
+    let mut best = 0f64;
+    while start.elapsed().as_millis() < 300 {
+        best = best.max(rate(calls));
+    }
+    best
 }
 
 #[cfg(target_arch = "x86_64")]

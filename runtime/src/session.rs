@@ -3,29 +3,22 @@
 mod check;
 mod initialize;
 mod input;
+mod launch;
+mod program_ref;
 mod view;
 
-use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub use input::Input;
+pub use program_ref::ProgramRef;
 pub use view::{SlotView, SlotViewMut, StepTime};
 
-use crate::abi::{Element, Entry, FaultCell, KernelContext, KernelFn, Program, Slot, SlotKind, Step};
+use crate::abi::{Element, Entry, FaultCell, KernelContext, Program, Slot, SlotKind, Step};
 use crate::{Arena, Error, MemoryReport, Pool};
+use launch::Launch;
 
 /// Scratch memories of different threads share no pair of cache lines.
 const SCRATCH_ALIGN_BYTES: u64 = 128;
-
-/// A program, linked into the binary or compiled in this process.
-#[derive(Debug, Clone)]
-pub enum ProgramRef {
-    /// Generated ahead of time.
-    Static(&'static Program),
-    /// Compiled just in time, shared between sessions.
-    Shared(Arc<Program>),
-}
 
 /// A running instance of a program: arena, values, threads.
 ///
@@ -311,50 +304,5 @@ impl Session {
         let slot = &self.program.slots[index];
         let bytes = self.arena.view(slot.offset, slot.size_bytes(self.batch)).expect("check() placed it in the arena");
         SlotView { slot, batch: self.batch, bytes }
-    }
-}
-
-/// One step's launch as the threads see it.
-struct Launch {
-    kernel: KernelFn,
-    contexts: *const KernelContext,
-    buffers: *const *mut u8,
-    items: u64,
-    grain: u64,
-}
-
-// SAFETY: `call` is unsafe; its callers keep the threads apart.
-unsafe impl Sync for Launch {}
-
-impl Launch {
-    /// Computes one chunk. Safety: no other thread uses context number `worker`, and the pointers are live.
-    unsafe fn call(&self, worker: usize, chunk: u64) {
-        let begin = chunk * self.grain;
-        let end = self.items.min(begin + self.grain);
-        // SAFETY: the caller's promise, and the compiler's that chunks of a step may run at the same time.
-        unsafe { (self.kernel)(self.contexts.add(worker), self.buffers, begin, end) }
-    }
-}
-
-impl Deref for ProgramRef {
-    type Target = Program;
-
-    fn deref(&self) -> &Program {
-        match self {
-            ProgramRef::Static(program) => program,
-            ProgramRef::Shared(program) => program,
-        }
-    }
-}
-
-impl From<&'static Program> for ProgramRef {
-    fn from(program: &'static Program) -> ProgramRef {
-        ProgramRef::Static(program)
-    }
-}
-
-impl From<Arc<Program>> for ProgramRef {
-    fn from(program: Arc<Program>) -> ProgramRef {
-        ProgramRef::Shared(program)
     }
 }

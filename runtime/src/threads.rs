@@ -202,9 +202,11 @@ impl Shared {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(index, range))) {
                 lock(&self.panic).get_or_insert(panic);
             }
+            // From here on the next fork may have begun, and it may be its caller who sleeps. Waking it early is harmless:
+            // it looks again. Taking its handle out would not be: this worker still owes it a wake-up then.
             if self.remaining.0.fetch_sub(1, Ordering::SeqCst) == 1
                 && self.caller_asleep.load(Ordering::SeqCst)
-                && let Some(caller) = lock(&self.caller).take()
+                && let Some(caller) = &*lock(&self.caller)
             {
                 caller.unpark();
             }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, for_each_tile};
+use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
 const LANES: usize = 8;
 

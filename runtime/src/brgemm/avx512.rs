@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, for_each_tile};
+use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
 const LANES: usize = 16;
 
@@ -12,7 +12,7 @@ type Mask = __mmask16;
 
 define_brgemm! {
     #[target_feature(enable = "avx512f")]
-    one: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28],
+    one: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16],
     two: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     four: [1 2 3 4 5 6]
 }

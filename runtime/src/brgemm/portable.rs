@@ -3,7 +3,7 @@
 //! Where the target has no fused multiply-add, `f32::mul_add` is a function call. It is slow, but the bits stay equal.
 
 use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, for_each_tile};
+use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
 const LANES: usize = 4;
 

@@ -10,16 +10,16 @@ use super::BrgemmArgs;
 /// last vector. Safety: as [`super::BrgemmF32Fn`].
 pub(super) type Tile = unsafe fn(args: &BrgemmArgs, a: *const f32, b: *const f32, c: *mut f32, last_lanes: usize);
 
-/// The tiles of one instruction set. The table at `rows - 1` computes that many rows; its length is the most rows whose
-/// sums fit in registers.
+/// The tiles of one instruction set. The entry at `rows - 1` computes that many rows, with a full and with a partial last
+/// vector; the length of a table is the most rows whose sums fit in registers.
 pub(super) struct Tiles {
     pub lanes: usize,
     /// One vector of columns.
-    pub one: &'static [Tile],
+    pub one: &'static [[Tile; 2]],
     /// Two vectors of columns.
-    pub two: &'static [Tile],
+    pub two: &'static [[Tile; 2]],
     /// Four vectors of columns.
-    pub four: &'static [Tile],
+    pub four: &'static [[Tile; 2]],
 }
 
 /// Covers the product with tiles. Safety: as [`super::BrgemmF32Fn`].
@@ -47,13 +47,13 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
         let mut row = 0;
         for index in 0..row_tiles {
             let rows = each + usize::from(index < longer);
-            // SAFETY: row < m and column < n, so the pointers are to elements that the caller vouches for, as are
-            // the `rows` by `width` elements of the tile.
+            // A and B may be empty, and then their pointers anything.
+            let a = args.a.wrapping_offset(row as isize * args.a_m_stride as isize);
+            let b = args.b.wrapping_add(column);
+            // SAFETY: row < m and column < n, so C has this element, and the caller vouches for all elements of the tile.
             unsafe {
-                let a = args.a.offset(row as isize * args.a_m_stride as isize);
-                let b = args.b.add(column);
                 let c = args.c.offset(row as isize * args.c_m_stride as isize).add(column);
-                table[rows - 1](args, a, b, c, last_lanes);
+                table[rows - 1][usize::from(last_lanes < tiles.lanes)](args, a, b, c, last_lanes);
             }
             row += rows;
         }
@@ -61,15 +61,46 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
     }
 }
 
+/// Hides a value's origin from the optimiser. Else it replaces the addresses `a + row * stride` by a chain of additions
+/// from row to row, which is slower than the multiply-adds; with the odd multiples of the stride hidden, each address is
+/// one operand `[a + odd_multiple * {1, 2, 4, 8}]`.
+#[inline(always)]
+pub(super) fn opaque(value: isize) -> isize {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let mut value = value;
+        // SAFETY: no instruction at all.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) }
+        value
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    value
+}
+
+/// Repeats a block for each row of the tile, the row being a constant: a loop would be unrolled only up to the
+/// optimiser's limits, and sums in an array that is indexed at run time would live in memory.
+macro_rules! for_rows {
+    ($rows:ident, $row:ident => $body:block) => {
+        for_rows!($rows, $row, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    };
+    ($rows:ident, $row:ident, $body:block, $($index:literal)*) => {
+        $(if $index < $rows {
+            const $row: usize = $index;
+            $body
+        })*
+    };
+}
+
 /// Defines `TILES` and `brgemm_f32` in a module that has `Vector`, `LANES`, `zero`, `splat`, `load`, `load_first`,
-/// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts, compiled with the given attributes.
+/// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts (16 at most), compiled with the
+/// given attributes.
 macro_rules! define_brgemm {
     ($(#[$feature:meta])* one: [$($one:literal)*], two: [$($two:literal)*], four: [$($four:literal)*]) => {
         static TILES: Tiles = Tiles {
             lanes: LANES,
-            one: &[$(tile::<$one, 1>),*],
-            two: &[$(tile::<$two, 2>),*],
-            four: &[$(tile::<$four, 4>),*],
+            one: &[$([tile::<$one, 1, false>, tile::<$one, 1, true>]),*],
+            two: &[$([tile::<$two, 2, false>, tile::<$two, 2, true>]),*],
+            four: &[$([tile::<$four, 4, false>, tile::<$four, 4, true>]),*],
         };
 
         /// Safety: as [`super::BrgemmF32Fn`].
@@ -78,33 +109,37 @@ macro_rules! define_brgemm {
             unsafe { for_each_tile(&TILES, &*args) }
         }
 
-        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes <= LANES.
+        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes < LANES if PARTIAL.
         $(#[$feature])*
-        unsafe fn tile<const ROWS: usize, const VECTORS: usize>(
+        unsafe fn tile<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             args: &BrgemmArgs,
             a: *const f32,
             b: *const f32,
             c: *mut f32,
             last_lanes: usize,
         ) {
-            // SAFETY: whole vectors are loaded and stored only left of the last one, which is limited to its live lanes;
-            // so all accesses are to elements of the tile. Pointers step past the last element by wrapping only.
+            // SAFETY: the last vector of a partial tile is limited to its live lanes, so all accesses are to elements of
+            // the tile. Pointers step past the last element by wrapping only.
             unsafe {
+                // A mask on every load would cost an operation on the ports of the multiply-adds.
                 let mask = mask(last_lanes);
-                let last_is_partial = last_lanes < LANES;
                 let c_at = |row: usize, vector: usize| c.offset(row as isize * args.c_m_stride as isize).add(vector * LANES);
+
+                let load_vector = |from: *const f32, vector: usize| {
+                    if PARTIAL && vector + 1 == VECTORS { load_first(from, mask) } else { load(from) }
+                };
 
                 let mut sums = [[zero(); VECTORS]; ROWS];
                 if args.accumulate != 0 {
-                    for row in 0..ROWS {
-                        for vector in 0..VECTORS - 1 {
-                            sums[row][vector] = load(c_at(row, vector));
+                    for_rows!(ROWS, ROW => {
+                        for vector in 0..VECTORS {
+                            sums[ROW][vector] = load_vector(c_at(ROW, vector), vector);
                         }
-                        sums[row][VECTORS - 1] = load_first(c_at(row, VECTORS - 1), mask);
-                    }
+                    });
                 }
 
-                let a_m_stride = args.a_m_stride as isize;
+                let stride_bytes = args.a_m_stride as isize * size_of::<f32>() as isize;
+                let odd_strides: [isize; 8] = std::array::from_fn(|index| opaque((2 * index as isize + 1) * stride_bytes));
                 let a_k_stride = args.a_k_stride as isize;
                 let b_k_stride = args.b_k_stride as isize;
                 for i in 0..args.count as isize {
@@ -112,34 +147,35 @@ macro_rules! define_brgemm {
                     let mut b = b.wrapping_offset(i * args.b_batch_stride as isize);
                     for _ in 0..args.k {
                         let mut columns = [zero(); VECTORS];
-                        for vector in 0..VECTORS - 1 {
-                            columns[vector] = load(b.add(vector * LANES));
+                        for vector in 0..VECTORS {
+                            columns[vector] = load_vector(b.add(vector * LANES), vector);
                         }
-                        columns[VECTORS - 1] = load_first(b.add((VECTORS - 1) * LANES), mask);
-                        for row in 0..ROWS {
-                            let scalar = splat(a.offset(row as isize * a_m_stride));
+                        for_rows!(ROWS, ROW => {
+                            // ROW = odd * 2^shift; row 0 is at a itself.
+                            const SHIFT: u32 = if ROW == 0 { 0 } else { ROW.trailing_zeros() };
+                            let offset = if ROW == 0 { 0 } else { odd_strides[ROW >> SHIFT >> 1] << SHIFT };
+                            let scalar = splat(a.byte_offset(offset));
                             for vector in 0..VECTORS {
-                                sums[row][vector] = multiply_add(scalar, columns[vector], sums[row][vector]);
+                                sums[ROW][vector] = multiply_add(scalar, columns[vector], sums[ROW][vector]);
                             }
-                        }
+                        });
                         a = a.wrapping_offset(a_k_stride);
                         b = b.wrapping_offset(b_k_stride);
                     }
                 }
 
-                for row in 0..ROWS {
-                    for vector in 0..VECTORS - 1 {
-                        store(c_at(row, vector), sums[row][vector]);
+                for_rows!(ROWS, ROW => {
+                    for vector in 0..VECTORS {
+                        if PARTIAL && vector + 1 == VECTORS {
+                            store_first(c_at(ROW, vector), mask, sums[ROW][vector]);
+                        } else {
+                            store(c_at(ROW, vector), sums[ROW][vector]);
+                        }
                     }
-                    if last_is_partial {
-                        store_first(c_at(row, VECTORS - 1), mask, sums[row][VECTORS - 1]);
-                    } else {
-                        store(c_at(row, VECTORS - 1), sums[row][VECTORS - 1]);
-                    }
-                }
+                });
             }
         }
     };
 }
 
-pub(super) use define_brgemm;
+pub(super) use {define_brgemm, for_rows};

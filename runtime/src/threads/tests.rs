@@ -58,6 +58,18 @@ fn many_forks_lose_no_wake_up() {
     }
 }
 
+/// A worker that finishes one fork late may meet the caller asleep in the next one. Waking it then is harmless, but must
+/// not use up the wake-up that the next fork owes.
+#[test]
+fn a_late_worker_does_not_steal_a_wake_up() {
+    for threads in [2, 3, 9] {
+        let mut pool = Pool::new(threads).unwrap();
+        for _ in 0..20_000 {
+            pool.run(threads as u64, &|_, _| {});
+        }
+    }
+}
+
 #[test]
 fn the_caller_may_sleep_until_slow_workers_finish() {
     let mut pool = Pool::new(3).unwrap();

@@ -1,0 +1,77 @@
+//! A graph as text, in the order of [`Graph::order`]. The form is shown at [`super`].
+//!
+//! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
+//! and `init` where it is zeros. `by` names the kernel that a value is computed in. State ends with a line `update %w = %new_w`.
+
+use std::fmt;
+
+use super::names::{joined, name_text, place_suffix, word_text};
+use super::number::{float_text, init_text};
+use crate::{Attribute, Dim, Graph, Init, Type, ValueId};
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let batch = self.max_batch.map_or_else(String::new, |batch| format!(" batch <= {batch}"));
+        writeln!(f, "graph {}{batch}", name_text(&self.name))?;
+        self.order().into_iter().try_for_each(|value| writeln!(f, "  {}", node_text(self, value)))?;
+        self.outputs().iter().try_for_each(|output| {
+            let value = value_text(self, output.value);
+            match output.updates {
+                None => writeln!(f, "  output {} = {value}", name_text(&output.name)),
+                Some(input) => writeln!(f, "  update {} = {value}", value_text(self, input)),
+            }
+        })
+    }
+}
+
+/// What an attribute is where a node's text leaves it out.
+pub(super) fn implied_attribute(name: &str, ty: &Type) -> Option<Attribute> {
+    match name {
+        "dtype" => Some(Attribute::DType(ty.dtype)),
+        "shape" => Some(Attribute::Dims(ty.shape.0.clone())),
+        "init" => Some(Attribute::Init(Init::Zeros)),
+        _ => None,
+    }
+}
+
+fn node_text(graph: &Graph, value: ValueId) -> String {
+    let node = graph.node(value);
+    let mut text = format!("{} = {}", value_text(graph, value), node.op.name());
+    let operands = joined(graph.operands(value).into_iter().map(|operand| value_text(graph, operand)));
+    if !operands.is_empty() {
+        text += &format!(" {operands}");
+    }
+    let attributes = node.op.attributes().into_iter();
+    let attributes = attributes.filter(|(name, value)| implied_attribute(name, &node.ty).as_ref() != Some(value));
+    let attributes = joined(attributes.map(|(name, value)| format!("{name} = {}", attribute_text(&value))));
+    if !attributes.is_empty() {
+        text += &format!(" {{{attributes}}}");
+    }
+    text += &format!(" : {}", node.ty);
+    if let Some(kernel) = &node.kernel {
+        text += &format!(" by {}", name_text(kernel));
+    }
+    text + &place_suffix(&node.place)
+}
+
+fn value_text(graph: &Graph, value: ValueId) -> String {
+    format!("%{}", name_text(graph.name_of(value)))
+}
+
+fn attribute_text(attribute: &Attribute) -> String {
+    match attribute {
+        Attribute::Bool(value) => value.to_string(),
+        Attribute::Int(value) => value.to_string(),
+        Attribute::Float(value) => float_text(value.value()),
+        Attribute::Ints(values) => list(values.iter().map(i64::to_string)),
+        Attribute::Floats(values) => list(values.iter().map(|value| float_text(value.value()))),
+        Attribute::Dims(dims) => list(dims.iter().map(Dim::to_string)),
+        Attribute::DType(dtype) => dtype.to_string(),
+        Attribute::Text(text) => word_text(text),
+        Attribute::Init(init) => init_text(init),
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", joined(items))
+}

@@ -1,0 +1,259 @@
+//! Decides which values are computed together, and so which are ever stored.
+//!
+//! Every value that is not given and not computed inside its users (views, fills) gets the name of a kernel. A kernel has shared loops
+//! (see [`Domain`]) and, inside them, reductions and loops of single members. Three rounds merge kernels, each merge kept only if the
+//! result is legal and no third kernel would have to run in its middle:
+//!
+//! 1. a value with one user goes where it is used: it is then never stored;
+//! 2. a user joins the kernel of its operand: the operand is stored, but not loaded again;
+//! 3. kernels over the same loops that read the same tensor load it once.
+//!
+//! A contraction or a window takes pointwise work of its own shape (bias, activation, residual, optimiser update) as epilogue and
+//! nothing else. Rows take everything: softmax, its loss and their backward are one kernel with one row an iteration.
+//!
+//! **Before:** an optimised graph without `detach` and without dead values. **After:** the same graph; `Node::kernel` is set for every value
+//! that a kernel computes.
+//!
+//! ```text
+//! %y = conv %x, %w                      %y = conv %x, %w           in conv1_bias_relu
+//! %z = add %y, %b1                →     %z = add %y, %b1           in conv1_bias_relu
+//! %r = relu %z                          %r = relu %z               in conv1_bias_relu
+//! ```
+//!
+//! **Order:** last of the graph passes: everything later works on kernels.
+//! **Source:** the rounds are those of XLA's instruction fusion and multi-output fusion; shared loops follow Halide's `compute_at`.
+
+pub(crate) mod domain;
+pub(crate) mod facts;
+pub(crate) mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kiln_ir::{Dim, Graph, Kind, ValueId};
+
+use domain::Domain;
+use facts::Facts;
+
+/// Fewer iterations than this of the shared loops leave threads without work.
+const MIN_PARALLEL: usize = 16;
+/// Below this many positions a kernel is too short for its lack of parallelism to matter.
+const SMALL: usize = 1 << 15;
+/// Scalar operations that may be repeated for each tap of a window or each row statistic.
+const CHEAP: usize = 4;
+
+/// Names the kernel of every value that one computes.
+pub fn run(graph: &mut Graph) {
+    let mut fusion = Fusion::new(graph);
+    fusion.merge_single_uses();
+    fusion.merge_operands();
+    fusion.merge_siblings();
+    fusion.dissolve_cheap();
+    let groups: Vec<Vec<ValueId>> = fusion.groups.into_values().collect();
+    for value in graph.order() {
+        graph.assign_kernel(value, None);
+    }
+    let mut taken = BTreeSet::new();
+    for members in groups {
+        let name = names::unique(names::of_kernel(graph, &members), &mut taken);
+        for member in members {
+            graph.assign_kernel(member, Some(name.clone()));
+        }
+    }
+}
+
+struct Fusion<'g> {
+    graph: &'g Graph,
+    max_batch: usize,
+    facts: BTreeMap<ValueId, Facts>,
+    /// Every value that a kernel computes, operands first.
+    order: Vec<ValueId>,
+    /// Positions in `order`.
+    ranks: BTreeMap<ValueId, usize>,
+    /// The readers among them.
+    users: BTreeMap<ValueId, Vec<ValueId>>,
+    outputs: BTreeSet<ValueId>,
+    group_of: BTreeMap<ValueId, usize>,
+    /// Members in topological order.
+    groups: BTreeMap<usize, Vec<ValueId>>,
+}
+
+impl<'g> Fusion<'g> {
+    fn new(graph: &'g Graph) -> Fusion<'g> {
+        let in_place = facts::in_place(graph);
+        let computed = |value: &ValueId| !facts::is_leaf(graph, *value) && !in_place[value];
+        let order: Vec<ValueId> = graph.order().into_iter().filter(computed).collect();
+        let mut known = BTreeMap::new();
+        let mut users: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
+        for &value in &order {
+            let found = facts::facts(graph, value, &|v| in_place[&v]);
+            for read in &found.reads {
+                let readers = users.entry(read.value).or_default();
+                if readers.last() != Some(&value) {
+                    readers.push(value);
+                }
+            }
+            known.insert(value, found);
+        }
+        Fusion {
+            graph,
+            max_batch: graph.max_batch.unwrap_or(1),
+            facts: known,
+            users,
+            outputs: graph.outputs().iter().map(|output| output.value).collect(),
+            group_of: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
+            groups: order.iter().enumerate().map(|(at, &value)| (at, vec![value])).collect(),
+            ranks: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
+            order,
+        }
+    }
+
+    fn users(&self, value: ValueId) -> &[ValueId] {
+        self.users.get(&value).map_or(&[], Vec::as_slice)
+    }
+
+    /// Round 1.
+    fn merge_single_uses(&mut self) {
+        for value in self.order.clone() {
+            let groups: BTreeSet<usize> = self.users(value).iter().map(|user| self.group_of[user]).collect();
+            if let (1, Some(&group), false) = (groups.len(), groups.first(), self.outputs.contains(&value)) {
+                self.try_merge(self.group_of[&value], group);
+            }
+        }
+    }
+
+    /// Round 2.
+    fn merge_operands(&mut self) {
+        for value in self.order.clone() {
+            for read in self.facts[&value].reads.clone() {
+                if let Some(&group) = self.group_of.get(&read.value) {
+                    self.try_merge(group, self.group_of[&value]);
+                }
+            }
+        }
+    }
+
+    /// Round 3. A shared operand must be worth a load: scalars are not.
+    fn merge_siblings(&mut self) {
+        let mut readers: BTreeMap<ValueId, Vec<ValueId>> = BTreeMap::new();
+        for &value in &self.order {
+            for read in &self.facts[&value].reads {
+                readers.entry(read.value).or_default().push(value);
+            }
+        }
+        for (operand, readers) in readers {
+            if self.graph.ty(operand).shape.count() == Dim::ONE {
+                continue;
+            }
+            for (at, &reader) in readers.iter().enumerate() {
+                for &earlier in &readers[..at] {
+                    if self.reads_alike(earlier, reader) {
+                        self.try_merge(self.group_of[&earlier], self.group_of[&reader]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether two values go through the same loops.
+    fn reads_alike(&self, a: ValueId, b: ValueId) -> bool {
+        let (a, b) = (&self.facts[&a], &self.facts[&b]);
+        let shared = |kind| !matches!(kind, Kind::Contract);
+        a.result == b.result && a.reduction == b.reduction && shared(a.kind) && shared(b.kind)
+    }
+
+    /// Round 4: a short pointwise kernel whose only user could not take it is computed in that user after all.
+    fn dissolve_cheap(&mut self) {
+        for group in self.groups.keys().copied().collect::<Vec<_>>() {
+            let members = &self.groups[&group];
+            let pointwise = members.iter().all(|member| !self.facts[member].reduces());
+            let cost: usize = members.iter().map(|member| self.facts[member].cost).sum();
+            let outside: BTreeSet<usize> = (members.iter().flat_map(|&member| self.users(member)))
+                .map(|user| self.group_of[user])
+                .filter(|&user| user != group)
+                .collect();
+            let output = members.iter().any(|member| self.outputs.contains(member));
+            let takes = |user: &usize| match self.groups.get(user) {
+                Some(members) => members.iter().all(|member| self.facts[member].kind != Kind::Contract),
+                // It is itself computed in its user: one step of that is enough.
+                None => false,
+            };
+            if pointwise && !output && cost <= CHEAP && outside.len() == 1 && outside.iter().all(takes) {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
+    /// Merges two kernels if the result is legal, and worth it.
+    fn try_merge(&mut self, a: usize, b: usize) -> bool {
+        if a == b || self.would_cycle(a, b) || self.would_cycle(b, a) {
+            return false;
+        }
+        let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
+        members.sort_by_key(|member| self.ranks[member]);
+        let Some(domain) = self.legal(&members) else { return false };
+        let after = domain.positions(self.max_batch);
+        let work = members.iter().map(|member| self.facts[member].positions(self.max_batch)).max().unwrap_or(0);
+        let loses = [a, b].into_iter().any(|group| {
+            let before = self.legal(&self.groups[&group]).map_or(0, |domain| domain.positions(self.max_batch));
+            before > after && self.groups[&group].iter().any(|&member| self.is_stored(member, &members))
+        });
+        if loses && after < MIN_PARALLEL && work > SMALL {
+            return false;
+        }
+        for &member in &members {
+            self.group_of.insert(member, a.min(b));
+        }
+        self.groups.remove(&a.max(b));
+        self.groups.insert(a.min(b), members);
+        true
+    }
+
+    /// Whether a value is read outside a set of members.
+    fn is_stored(&self, value: ValueId, members: &[ValueId]) -> bool {
+        self.outputs.contains(&value) || self.users(value).iter().any(|user| !members.contains(user))
+    }
+
+    /// The shared loops of members that can be one kernel.
+    fn legal(&self, members: &[ValueId]) -> Option<Domain> {
+        let domain = Domain::of(members, &self.facts)?;
+        let of_kind = |kind| {
+            members.iter().filter(|member| self.facts[member].kind == kind && self.facts[member].reduces()).collect()
+        };
+        let (contractions, windows, reductions): (Vec<_>, Vec<_>, Vec<_>) =
+            (of_kind(Kind::Contract), of_kind(Kind::Window), of_kind(Kind::Reduce));
+        let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
+        let anchors = contractions.len() + windows.len();
+        if anchors == 0 {
+            return reductions.into_iter().all(full).then_some(domain);
+        }
+        let alike = windows.iter().all(|window| self.facts[window].reduction == self.facts[windows[0]].reduction);
+        let alone = reductions.is_empty() && (contractions.is_empty() || anchors == 1) && alike;
+        // What an anchor reads has to be there before its loop; its operands are therefore outside.
+        let anchored = contractions
+            .iter()
+            .chain(&windows)
+            .all(|anchor| self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value)));
+        (alone && anchored && members.iter().all(full)).then_some(domain)
+    }
+
+    /// Whether something outside depends on `from` and is needed by `to`.
+    fn would_cycle(&self, from: usize, to: usize) -> bool {
+        let mut seen: BTreeSet<usize> = BTreeSet::new();
+        let mut pending: Vec<usize> = self.next(from).into_iter().filter(|&group| group != to).collect();
+        while let Some(group) = pending.pop() {
+            if group == to {
+                return true;
+            }
+            if group != from && seen.insert(group) {
+                pending.extend(self.next(group));
+            }
+        }
+        false
+    }
+
+    /// The kernels that read a kernel's values.
+    fn next(&self, group: usize) -> BTreeSet<usize> {
+        let users = self.groups[&group].iter().flat_map(|&member| self.users(member));
+        users.map(|user| self.group_of[user]).filter(|&user| user != group).collect()
+    }
+}

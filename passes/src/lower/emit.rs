@@ -1,0 +1,419 @@
+//! Builds the loop tree of one kernel from the formulas of its members.
+//!
+//! The shared loops come first. Inside them, reductions in the order of their dependence, those over equal axes in one loop; then
+//! the stores of what has the shape of the shared loops; then, for stored members with axes of their own, inner loops. A value with
+//! inner axes is computed anew in each loop that reads it: nothing but row statistics is kept from one loop to the next.
+
+use std::collections::BTreeMap;
+
+use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
+use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, Number, Op, TensorId, Type, ValueId};
+
+use super::{axis_names, tidy};
+use crate::bounds::{self, Range};
+use crate::fuse::domain::Domain;
+use crate::fuse::facts::{self, Facts};
+
+/// What lowering knows of a graph.
+pub struct Context<'g> {
+    pub graph: &'g Graph,
+    pub max_batch: usize,
+    /// The facts of every value that a kernel computes.
+    pub facts: BTreeMap<ValueId, Facts>,
+}
+
+impl Context<'_> {
+    /// Whether a value has its own memory, if the kernel at hand does not compute it.
+    pub fn is_materialised(&self, value: ValueId) -> bool {
+        facts::is_leaf(self.graph, value) || self.graph.node(value).kernel.is_some()
+    }
+}
+
+/// A kernel, and the values behind its tensors.
+pub struct Emitted {
+    pub kernel: Kernel,
+    /// For each tensor: the value, and the type it is seen in.
+    pub operands: Vec<(ValueId, Type)>,
+}
+
+/// The kernel of `members`, in topological order, of which it stores `stored`.
+pub fn kernel(cx: &Context<'_>, name: &str, members: &[ValueId], stored: &[ValueId]) -> Emitted {
+    let domain = Domain::of(members, &cx.facts).expect("fuse merges only what has shared loops");
+    let mut emitter = Emitter::new(cx, members, domain);
+    emitter.reductions();
+    emitter.shared_stores(stored);
+    emitter.inner_stores(stored);
+    emitter.finish(name)
+}
+
+pub(super) struct Emitter<'a> {
+    pub(super) cx: &'a Context<'a>,
+    members: &'a [ValueId],
+    domain: Domain,
+    pub(super) axes: Vec<Axis>,
+    locals: Vec<Local>,
+    tensors: Vec<(ValueId, Tensor)>,
+    /// The axis of each shared loop.
+    shared: Vec<AxisId>,
+    /// Statements inside the shared loops.
+    rows: Vec<Statement>,
+    /// Bindings of the inner loop that is being built.
+    inner: Vec<(LocalId, Expr)>,
+    /// What is bound already, in the shared loops and in the inner one.
+    row_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
+    inner_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
+    /// Results of reductions.
+    results: BTreeMap<ValueId, Expr>,
+    /// Nothing is bound: the factors of a contraction stand in its sum.
+    pure: bool,
+    /// Loads may be out of range, because a choice around them throws their value away.
+    pub(super) speculative: usize,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(cx: &'a Context<'a>, members: &'a [ValueId], domain: Domain) -> Emitter<'a> {
+        let mut emitter = Emitter {
+            cx,
+            members,
+            domain,
+            axes: Vec::new(),
+            locals: Vec::new(),
+            tensors: Vec::new(),
+            shared: Vec::new(),
+            rows: Vec::new(),
+            inner: Vec::new(),
+            row_values: BTreeMap::new(),
+            inner_values: BTreeMap::new(),
+            results: BTreeMap::new(),
+            pure: false,
+            speculative: 0,
+        };
+        let representative = emitter.domain.representative;
+        let names = axis_names::of_result(cx.graph, representative);
+        let places = emitter.domain.places[&representative].clone();
+        for (number, &extent) in emitter.domain.axes.clone().iter().enumerate() {
+            let axis = places.iter().position(|place| *place == Some(number));
+            let name = axis.map_or("i", |axis| names[axis].as_str());
+            let id = emitter.axis(name, extent);
+            emitter.shared.push(id);
+        }
+        emitter
+    }
+
+    /// Each level of reductions needs the results of those before.
+    fn reductions(&mut self) {
+        let mut levels: BTreeMap<ValueId, usize> = BTreeMap::new();
+        for &member in self.members {
+            let reads = self.cx.facts[&member].reads.iter();
+            let level = reads.filter_map(|read| {
+                levels.get(&read.value).map(|l| l + usize::from(self.cx.facts[&read.value].reduces()))
+            });
+            levels.insert(member, level.max().unwrap_or(0));
+        }
+        let mut groups: Vec<(usize, Vec<Dim>, Vec<ValueId>)> = Vec::new();
+        for &member in self.members.iter().filter(|member| self.cx.facts[member].reduces()) {
+            let axes = self.cx.facts[&member].reduction.clone();
+            match groups.iter_mut().find(|(level, held, _)| *level == levels[&member] && *held == axes) {
+                Some((_, _, group)) => group.push(member),
+                None => groups.push((levels[&member], axes, vec![member])),
+            }
+        }
+        groups.sort_by_key(|(level, ..)| *level);
+        for (_, extents, group) in groups {
+            self.reduction(&extents, &group);
+        }
+    }
+
+    fn reduction(&mut self, extents: &[Dim], group: &[ValueId]) {
+        let names = axis_names::of_reduction(self.cx.graph, group[0]);
+        let axes: Vec<Option<AxisId>> = (extents.iter().zip(&names))
+            .map(|(&extent, name)| (extent != Dim::ONE).then(|| self.axis(name, extent)))
+            .collect();
+        self.pure = self.cx.facts[&group[0]].kind == Kind::Contract;
+        let mut results = Vec::new();
+        for &member in group {
+            let body = facts::body(self.cx.graph, member);
+            let operands = self.cx.graph.operand_types(member);
+            let monoid = body.monoid.expect("a reduction has a monoid");
+            let dtype = match monoid {
+                Monoid::ArgMax => DType::I64,
+                _ => body.value.dtype(&|id| operands[id.0 as usize].dtype, &|_| DType::I64),
+            };
+            let mut index = self.shared_index(member);
+            index.extend(axes.iter().map(|axis| axis.map_or(Index::constant(0), Index::axis)));
+            let value = self.formula(member, &index);
+            let local = self.local(self.cx.graph.name_of(member), dtype);
+            results.push((member, monoid, Reduction { local, monoid, value }));
+        }
+        self.pure = false;
+        let lets = std::mem::take(&mut self.inner);
+        self.inner_values.clear();
+        for (member, monoid, reduction) in &results {
+            let ty = self.cx.graph.ty(*member);
+            let result = Expr::Local(reduction.local);
+            let result = if self.locals[reduction.local.0 as usize].dtype == ty.dtype || *monoid == Monoid::ArgMax {
+                result
+            } else {
+                Expr::cast(ty.dtype, result)
+            };
+            self.results.insert(*member, result);
+        }
+        let axes: Vec<AxisId> = axes.into_iter().flatten().collect();
+        if axes.is_empty() {
+            self.rows.extend(lets.into_iter().map(|(local, value)| Statement::Let(local, value)));
+            let single = |reduction: Reduction| match reduction.monoid {
+                Monoid::ArgMax => Statement::Let(reduction.local, Expr::number(0.0, DType::I64)),
+                _ => Statement::Let(reduction.local, reduction.value),
+            };
+            self.rows.extend(results.into_iter().map(|(_, _, reduction)| single(reduction)));
+        } else {
+            let results = results.into_iter().map(|(_, _, reduction)| reduction).collect();
+            self.rows.push(Statement::Reduce { axes, lets, results });
+        }
+    }
+
+    /// Stores of members that have no loops of their own.
+    fn shared_stores(&mut self, stored: &[ValueId]) {
+        let mut stores = Vec::new();
+        let whole: Vec<ValueId> = stored.iter().copied().filter(|&member| self.private(member).is_empty()).collect();
+        for member in whole {
+            let index = self.shared_index(member);
+            let value = self.value(member, index.clone());
+            stores.push(Statement::Store { tensor: self.output(member), index, value });
+        }
+        self.rows.extend(stores);
+    }
+
+    /// Inner loops, one for each list of extents.
+    fn inner_stores(&mut self, stored: &[ValueId]) {
+        let mut groups: Vec<(Vec<Dim>, Vec<ValueId>)> = Vec::new();
+        for &member in stored {
+            let result = &self.cx.facts[&member].result;
+            let extents: Vec<Dim> = self.private(member).into_iter().map(|axis| result[axis]).collect();
+            match groups.iter_mut().find(|(held, _)| *held == extents) {
+                _ if extents.is_empty() => {}
+                Some((_, group)) => group.push(member),
+                None => groups.push((extents, vec![member])),
+            }
+        }
+        for (extents, group) in groups {
+            let names = axis_names::of_result(self.cx.graph, group[0]);
+            let private = self.private(group[0]);
+            let axes: Vec<AxisId> =
+                private.iter().zip(&extents).map(|(&axis, &extent)| self.axis(&names[axis], extent)).collect();
+            let mut stores = Vec::new();
+            for &member in &group {
+                let mut index = self.shared_index(member);
+                for (&axis, &id) in self.private(member).iter().zip(&axes) {
+                    index[axis] = Index::axis(id);
+                }
+                let value = self.value(member, index.clone());
+                stores.push(Statement::Store { tensor: self.output(member), index, value });
+            }
+            self.inner_values.clear();
+            let lets = std::mem::take(&mut self.inner).into_iter().map(|(local, value)| Statement::Let(local, value));
+            self.rows.push(Statement::For(axes, lets.chain(stores).collect()));
+        }
+    }
+
+    fn finish(self, name: &str) -> Emitted {
+        let Emitter { cx, members, axes, locals, mut tensors, shared, rows, .. } = self;
+        // Tensors that are only read come first.
+        let mut order: Vec<usize> = (0..tensors.len()).collect();
+        order.sort_by_key(|&at| tensors[at].1.access != Access::Read);
+        let renumber = |id: TensorId| {
+            TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is in the order") as u32)
+        };
+        let rows = tidy::with_tensors(&rows, &renumber);
+        tensors = order.iter().map(|&at| tensors[at].clone()).collect();
+        let mut places: Vec<kiln_ir::Place> = Vec::new();
+        for &member in members {
+            let place = &cx.graph.node(member).place;
+            if !place.is_none() && !places.contains(place) {
+                places.push(place.clone());
+            }
+        }
+        let body = if shared.is_empty() { rows } else { vec![Statement::For(shared, rows)] };
+        let operands = tensors.iter().map(|(value, tensor)| (*value, tensor.ty.clone())).collect();
+        let tensors = tensors.into_iter().map(|(_, tensor)| tensor).collect();
+        let schedule = Schedule { grain: 1, ..Schedule::default() };
+        let mut kernel = Kernel { name: name.to_owned(), tensors, axes, locals, body, schedule, places };
+        tidy::run(&mut kernel);
+        Emitted { kernel, operands }
+    }
+
+    /// The element of a value at an index over the kernel's axes.
+    pub(super) fn value(&mut self, value: ValueId, index: Vec<Index>) -> Expr {
+        if let Some(number) = self.constant(value) {
+            return number;
+        }
+        if let Some(result) = self.results.get(&value) {
+            return result.clone();
+        }
+        let key = (value, index);
+        if self.speculative == 0 {
+            if let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key)) {
+                return known.clone();
+            }
+        }
+        let (value, index) = (key.0, &key.1);
+        let formula = match self.is_member(value) {
+            false if self.cx.is_materialised(value) => {
+                self.load_tensor(value, self.cx.graph.ty(value).clone(), index, None)
+            }
+            _ => match self.reshaped(value) {
+                Some(root) => self.load_tensor(root, self.cx.graph.ty(value).clone(), index, None),
+                None => self.formula(value, index),
+            },
+        };
+        self.bind(key, formula)
+    }
+
+    /// The formula of a value that is computed here, at an index.
+    fn formula(&mut self, value: ValueId, index: &[Index]) -> Expr {
+        let body = facts::body(self.cx.graph, value);
+        let operands = self.cx.graph.operands(value);
+        self.substitute(&body.value, &operands, index)
+    }
+
+    fn substitute(&mut self, expr: &Expr, operands: &[ValueId], index: &[Index]) -> Expr {
+        match expr {
+            Expr::Load(load) => {
+                let at = load.index.iter().map(|component| self.index(component, operands, index)).collect();
+                self.load(operands[load.tensor.0 as usize], at, load.fill)
+            }
+            Expr::Index(component) => Expr::Index(self.index(component, operands, index)),
+            _ => expr.map_operands(&mut |x| self.substitute(x, operands, index)),
+        }
+    }
+
+    fn index(&mut self, component: &Index, operands: &[ValueId], index: &[Index]) -> Index {
+        let replaced =
+            component.substitute(&mut |id| index[id.0 as usize].clone(), &mut |x| self.substitute(x, operands, index));
+        bounds::simplify(&replaced, &self.ranges())
+    }
+
+    /// A load of one of the kernel's tensors; while values are thrown away, one that cannot fail.
+    pub(super) fn load_tensor(&mut self, value: ValueId, ty: Type, index: &[Index], fill: Option<Number>) -> Expr {
+        let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| {
+            // Where a choice throws values away, a computed position can leave even the batch axis.
+            let exact = self.speculative == 0 || !dim.batch || index.as_axis().is_some();
+            exact && bounds::is_inside(index, dim, &self.ranges())
+        });
+        let fill = match fill {
+            _ if inside => None,
+            None if self.speculative > 0 => Some(Number::new(0.0)),
+            fill => fill,
+        };
+        Expr::Load(kiln_ir::Load { tensor: self.tensor(value, ty, Access::Read), index: index.to_vec(), fill })
+    }
+
+    /// Keeps an expression under a name, in the outermost loops where it means the same.
+    fn bind(&mut self, key: (ValueId, Vec<Index>), expr: Expr) -> Expr {
+        if self.pure || self.speculative > 0 {
+            return expr;
+        }
+        let mut outer = true;
+        for component in &key.1 {
+            component.for_each_axis(&mut |axis| outer &= self.shared.contains(&axis));
+        }
+        let held = match expr {
+            Expr::Number(..) | Expr::Local(_) | Expr::Index(_) | Expr::Extent(_) => expr,
+            expr => {
+                let (name, dtype) = (self.cx.graph.name_of(key.0), self.cx.graph.ty(key.0).dtype);
+                let local = self.local(name, dtype);
+                match outer {
+                    true => self.rows.push(Statement::Let(local, expr)),
+                    false => self.inner.push((local, expr)),
+                }
+                Expr::Local(local)
+            }
+        };
+        let values = if outer { &mut self.row_values } else { &mut self.inner_values };
+        values.insert(key, held.clone());
+        held
+    }
+
+    /// The tensor that a value is a reshape of, where it is better seen in the value's own shape than computed by division.
+    pub(super) fn reshaped(&self, value: ValueId) -> Option<ValueId> {
+        let graph = self.cx.graph;
+        let mut root = value;
+        while !self.is_member(root) && !self.cx.is_materialised(root) {
+            let [operand] = graph.operands(root)[..] else { return None };
+            let reshape = kiln_ir::Body::view(kiln_ir::reshape_index(graph.ty(operand), graph.ty(root)), None);
+            if graph.ty(operand).shape.count() != graph.ty(root).shape.count() || facts::body(graph, root) != reshape {
+                return None;
+            }
+            root = operand;
+        }
+        let loops = |ty: &Type| ty.shape.0.iter().copied().filter(|dim| *dim != Dim::ONE).collect::<Vec<Dim>>();
+        let own = self.is_member(root) || root == value || loops(graph.ty(root)) == loops(graph.ty(value));
+        (!own && self.constant(root).is_none()).then_some(root)
+    }
+
+    pub(super) fn is_member(&self, value: ValueId) -> bool {
+        self.members.contains(&value)
+    }
+
+    /// A constant of one element is written where it is used.
+    fn constant(&self, value: ValueId) -> Option<Expr> {
+        match &self.cx.graph.node(value).op {
+            Op::Constant(constant) if constant.data.len() == 1 => Some(Expr::Number(constant.data[0], constant.dtype)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ranges(&self) -> impl Fn(AxisId) -> Range + use<'a> {
+        let extents: Vec<Dim> = self.axes.iter().map(|axis| axis.extent).collect();
+        let max_batch = self.cx.max_batch;
+        move |id: AxisId| bounds::of_extent(extents[id.0 as usize], max_batch)
+    }
+
+    fn private(&self, member: ValueId) -> Vec<usize> {
+        self.domain.private(member, &self.cx.facts[&member])
+    }
+
+    /// The index of a member at the shared loops, 0 elsewhere.
+    fn shared_index(&self, member: ValueId) -> Vec<Index> {
+        let places = self.domain.places[&member].iter();
+        places.map(|place| place.map_or(Index::constant(0), |place| Index::axis(self.shared[place]))).collect()
+    }
+
+    fn axis(&mut self, name: &str, extent: Dim) -> AxisId {
+        let name = free_name(name, &|name| self.axes.iter().any(|axis| axis.name == name));
+        self.axes.push(Axis { name, extent, limit: None });
+        AxisId(self.axes.len() as u32 - 1)
+    }
+
+    fn local(&mut self, name: &str, dtype: DType) -> LocalId {
+        let taken = |name: &str| {
+            self.locals.iter().any(|local| local.name == name)
+                || self.tensors.iter().any(|(_, tensor)| tensor.name == name)
+        };
+        let name = free_name(name, &taken);
+        self.locals.push(Local { name, dtype });
+        LocalId(self.locals.len() as u32 - 1)
+    }
+
+    fn output(&mut self, member: ValueId) -> TensorId {
+        self.tensor(member, self.cx.graph.ty(member).clone(), Access::Write)
+    }
+
+    fn tensor(&mut self, value: ValueId, ty: Type, access: Access) -> TensorId {
+        if let Some(at) = self.tensors.iter().position(|(held, tensor)| *held == value && tensor.ty == ty) {
+            return TensorId(at as u32);
+        }
+        let taken = |name: &str| self.tensors.iter().any(|(_, tensor)| tensor.name == name);
+        let name = free_name(self.cx.graph.name_of(value), &taken);
+        self.tensors.push((value, Tensor { name, ty, access }));
+        TensorId(self.tensors.len() as u32 - 1)
+    }
+}
+
+fn free_name(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
+    if !taken(name) {
+        return name.to_owned();
+    }
+    let numbered = |number: u32| format!("{name}_{number}");
+    (2..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names")
+}

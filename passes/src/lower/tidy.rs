@@ -1,0 +1,218 @@
+//! Puts values that are used once back where they are used, so that a kernel reads like the formula it is, and drops what nothing uses.
+
+use std::collections::BTreeMap;
+
+use kiln_ir::kernel::{Kernel, Local, Reduction, Statement};
+use kiln_ir::{AxisId, Expr, Index, Load, LocalId, TensorId};
+
+/// Tidies the whole loop tree and renumbers its locals.
+pub fn run(kernel: &mut Kernel) {
+    loop {
+        let mut uses = BTreeMap::new();
+        count_block(&kernel.body, &mut uses);
+        let body = block(&kernel.body, &uses);
+        if body == kernel.body {
+            break;
+        }
+        kernel.body = body;
+    }
+    renumber_locals(kernel);
+}
+
+/// The statements with other tensors.
+pub fn with_tensors(statements: &[Statement], tensor: &dyn Fn(TensorId) -> TensorId) -> Vec<Statement> {
+    map_exprs(statements, &mut |expr| tensors_in(expr, tensor), &|id| tensor(id))
+}
+
+/// The statements with every expression replaced, and every stored tensor.
+pub fn map_exprs(
+    statements: &[Statement],
+    expr: &mut dyn FnMut(&Expr) -> Expr,
+    tensor: &dyn Fn(TensorId) -> TensorId,
+) -> Vec<Statement> {
+    let mut result = Vec::new();
+    for statement in statements {
+        result.push(match statement {
+            Statement::Let(local, value) => Statement::Let(*local, expr(value)),
+            Statement::For(axes, inner) => Statement::For(axes.clone(), map_exprs(inner, expr, tensor)),
+            Statement::Reduce { axes, lets, results } => Statement::Reduce {
+                axes: axes.clone(),
+                lets: lets.iter().map(|(local, value)| (*local, expr(value))).collect(),
+                results: (results.iter())
+                    .map(|r| Reduction { local: r.local, monoid: r.monoid, value: expr(&r.value) })
+                    .collect(),
+            },
+            Statement::Store { tensor: id, index, value } => {
+                let at = index.iter().map(|component| component.substitute(&mut Index::axis, &mut |x| expr(x)));
+                let index = at.collect();
+                Statement::Store { tensor: tensor(*id), index, value: expr(value) }
+            }
+        });
+    }
+    result
+}
+
+/// The expression with every local replaced.
+pub fn substitute_locals(expr: &Expr, local: &dyn Fn(LocalId) -> Expr) -> Expr {
+    match expr {
+        Expr::Local(id) => local(*id),
+        _ => expr.map_operands(&mut |x| substitute_locals(x, local)),
+    }
+}
+
+fn tensors_in(expr: &Expr, tensor: &dyn Fn(TensorId) -> TensorId) -> Expr {
+    match expr {
+        Expr::Load(load) => {
+            let at = load.index.iter().map(|c| c.substitute(&mut Index::axis, &mut |x| tensors_in(x, tensor)));
+            Expr::Load(Load { tensor: tensor(load.tensor), index: at.collect(), fill: load.fill })
+        }
+        _ => expr.map_operands(&mut |x| tensors_in(x, tensor)),
+    }
+}
+
+type Uses = BTreeMap<LocalId, usize>;
+
+fn count(expr: &Expr, uses: &mut Uses) {
+    expr.for_each(&mut |x| {
+        if let Expr::Local(id) = x {
+            *uses.entry(*id).or_default() += 1;
+        }
+    });
+}
+
+/// Uses in the statements themselves, not in the loops among them.
+fn count_direct(statements: &[Statement], uses: &mut Uses) {
+    for statement in statements {
+        match statement {
+            Statement::Let(_, value) => count(value, uses),
+            Statement::Store { index, value, .. } => {
+                count(value, uses);
+                index.iter().for_each(|component| count(&Expr::Index(component.clone()), uses));
+            }
+            Statement::For(..) | Statement::Reduce { .. } => {}
+        }
+    }
+}
+
+fn count_block(statements: &[Statement], uses: &mut Uses) {
+    count_direct(statements, uses);
+    for statement in statements {
+        match statement {
+            Statement::For(_, inner) => count_block(inner, uses),
+            Statement::Reduce { lets, results, .. } => {
+                lets.iter().for_each(|(_, value)| count(value, uses));
+                results.iter().for_each(|result| count(&result.value, uses));
+            }
+            Statement::Let(..) | Statement::Store { .. } => {}
+        }
+    }
+}
+
+fn loads(expr: &Expr, tensor: TensorId) -> bool {
+    let mut found = false;
+    expr.for_each(&mut |x| found |= matches!(x, Expr::Load(load) if load.tensor == tensor));
+    found
+}
+
+/// What costs nothing to repeat.
+fn is_trivial(expr: &Expr) -> bool {
+    matches!(expr, Expr::Number(..) | Expr::Local(_) | Expr::Index(_) | Expr::Extent(_))
+}
+
+fn block(statements: &[Statement], uses: &Uses) -> Vec<Statement> {
+    let mut direct = Uses::new();
+    count_direct(statements, &mut direct);
+    let mut moved: BTreeMap<LocalId, Expr> = BTreeMap::new();
+    let mut result = Vec::new();
+    for (at, statement) in statements.iter().enumerate() {
+        let statement = replace(std::slice::from_ref(statement), &moved).remove(0);
+        if let Statement::Store { tensor, .. } = statement {
+            // A load of what is overwritten here stays in front.
+            let mut later = Uses::new();
+            count_block(&statements[at + 1..], &mut later);
+            let stays = |local: &LocalId, value: &Expr| later.contains_key(local) && loads(value, tensor);
+            let kept: Vec<LocalId> =
+                moved.iter().filter(|(local, value)| stays(local, value)).map(|(&local, _)| local).collect();
+            result.extend(
+                kept.into_iter().filter_map(|local| moved.remove(&local).map(|value| Statement::Let(local, value))),
+            );
+        }
+        match statement {
+            Statement::Let(local, value) => {
+                let total = uses.get(&local).copied().unwrap_or(0);
+                if total == 1 && direct.get(&local) == Some(&1) || total > 0 && is_trivial(&value) {
+                    moved.insert(local, value);
+                } else if total > 0 {
+                    result.push(Statement::Let(local, value));
+                }
+            }
+            Statement::For(axes, inner) => result.push(Statement::For(axes, block(&inner, uses))),
+            Statement::Reduce { axes, lets, results } => result.push(reduce(axes, lets, results, uses)),
+            store => result.push(store),
+        }
+    }
+    result
+}
+
+fn reduce(axes: Vec<AxisId>, lets: Vec<(LocalId, Expr)>, results: Vec<Reduction>, uses: &Uses) -> Statement {
+    let mut moved: BTreeMap<LocalId, Expr> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for (local, value) in lets {
+        let value = replaced(&value, &moved);
+        match uses.get(&local).copied().unwrap_or(0) {
+            0 => {}
+            1 => drop(moved.insert(local, value)),
+            _ if is_trivial(&value) => drop(moved.insert(local, value)),
+            _ => kept.push((local, value)),
+        }
+    }
+    let results = results.into_iter().map(|r| Reduction { value: replaced(&r.value, &moved), ..r }).collect();
+    Statement::Reduce { axes, lets: kept, results }
+}
+
+fn replaced(expr: &Expr, moved: &BTreeMap<LocalId, Expr>) -> Expr {
+    substitute_locals(expr, &|id| moved.get(&id).cloned().unwrap_or(Expr::Local(id)))
+}
+
+fn replace(statements: &[Statement], moved: &BTreeMap<LocalId, Expr>) -> Vec<Statement> {
+    map_exprs(statements, &mut |expr| replaced(expr, moved), &|id| id)
+}
+
+fn renumber_locals(kernel: &mut Kernel) {
+    let mut order: Vec<LocalId> = Vec::new();
+    bound(&kernel.body, &mut order);
+    let locals: Vec<Local> = order.iter().map(|&id| kernel.local(id).clone()).collect();
+    let number =
+        |id: LocalId| LocalId(order.iter().position(|&held| held == id).expect("a used local is bound") as u32);
+    let body = map_exprs(&kernel.body, &mut |expr| substitute_locals(expr, &|id| Expr::Local(number(id))), &|id| id);
+    kernel.body = rebound(body, &number);
+    kernel.locals = locals;
+}
+
+fn bound(statements: &[Statement], order: &mut Vec<LocalId>) {
+    for statement in statements {
+        match statement {
+            Statement::Let(local, _) => order.push(*local),
+            Statement::For(_, inner) => bound(inner, order),
+            Statement::Reduce { lets, results, .. } => {
+                order.extend(lets.iter().map(|(local, _)| *local));
+                order.extend(results.iter().map(|result| result.local));
+            }
+            Statement::Store { .. } => {}
+        }
+    }
+}
+
+fn rebound(statements: Vec<Statement>, number: &dyn Fn(LocalId) -> LocalId) -> Vec<Statement> {
+    let rename = |statement| match statement {
+        Statement::Let(local, value) => Statement::Let(number(local), value),
+        Statement::For(axes, inner) => Statement::For(axes, rebound(inner, number)),
+        Statement::Reduce { axes, lets, results } => Statement::Reduce {
+            axes,
+            lets: lets.into_iter().map(|(local, value)| (number(local), value)).collect(),
+            results: results.into_iter().map(|r| Reduction { local: number(r.local), ..r }).collect(),
+        },
+        store => store,
+    };
+    statements.into_iter().map(rename).collect()
+}

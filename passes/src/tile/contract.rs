@@ -1,0 +1,215 @@
+//! Tiles of contractions for the micro-kernel.
+//!
+//! ```text
+//! C[m, n] = Σ_k A[m, k] · B[k, n]      A is read by broadcast, with any strides; B and C are contiguous in n.
+//! ```
+//!
+//! The axes of one factor are rows, those of the other are columns: the columns are those over which memory is contiguous. Axes of
+//! both factors, and the batch of a convolution, are loops around it. A tile of B stays in the second-level cache while the rows go over it.
+
+use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
+use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Monoid};
+
+use super::MACHINE;
+use super::rewrite::{self, axes_of, divisor, stride};
+
+/// Below this many products the plain loops are as good.
+const MIN_PRODUCTS: usize = 256;
+/// Sums longer than this are cut into tiles.
+const MAX_DEPTH: usize = 512;
+/// With fewer items than this, threads are looked for inside a sample.
+const MIN_ITEMS: usize = 16;
+
+/// The axes of a contraction by what they do.
+struct Roles {
+    outer: Vec<AxisId>,
+    rows: Vec<AxisId>,
+    columns: Vec<AxisId>,
+    summed: Vec<AxisId>,
+    /// Which factor is A.
+    a_factor: usize,
+}
+
+/// Gives a kernel a contraction schedule, if it is one.
+pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
+    let Some(mut roles) = roles(kernel) else { return false };
+    let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
+        axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
+    };
+    let (rows, columns, depth) =
+        (count(kernel, &roles.rows), count(kernel, &roles.columns), count(kernel, &roles.summed));
+    if rows * columns * depth < MIN_PRODUCTS || columns < 4 || rows < 2 {
+        return false;
+    }
+    let pack_a = !collapses(kernel, &roles, roles.a_factor, &roles.rows, None);
+    let pack_b = !collapses(kernel, &roles, 1 - roles.a_factor, &roles.columns, Some(1));
+
+    let mut thread = roles.outer.clone();
+    if count(kernel, &thread) < MIN_ITEMS {
+        thread = divide(kernel, &mut roles, thread, pack_b);
+    }
+    let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
+    let k = depth_tiles(kernel, &roles.summed);
+    let depth_tile: usize = k.iter().map(|tile| tile.size).product();
+    let width = (MACHINE.pack_bytes / 4 / depth_tile.max(1)).clamp(MACHINE.columns, 512);
+    let n = tiles(kernel, &roles.columns, width, max_batch);
+    let columns_tile: usize = n.iter().map(|tile| tile.size).product();
+    let height =
+        (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+    let m = tiles(kernel, &roles.rows, height, max_batch);
+
+    let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64
+        / MACHINE.products_per_ns;
+    kernel.schedule.grain = if row_thread {
+        let row_ns = item_ns / count(kernel, &roles.rows) as f64;
+        ((MACHINE.chunk_ns / row_ns) as usize).clamp(1, 1 << 16).next_multiple_of(MACHINE.rows)
+    } else {
+        ((MACHINE.chunk_ns / item_ns) as usize).max(1)
+    };
+    let order = [roles.outer.clone(), roles.rows.clone(), roles.columns.clone()].concat();
+    let order: Vec<AxisId> =
+        thread.iter().copied().chain(order.into_iter().filter(|axis| !thread.contains(axis))).collect();
+    if let [Statement::For(axes, _)] = kernel.body.as_mut_slice() {
+        *axes = order;
+    }
+    kernel.schedule.thread = thread;
+    kernel.schedule.contract = Some(Contract { m, n, k, pack_a, pack_b, a_factor: roles.a_factor });
+    true
+}
+
+/// The product of two factors that a kernel sums.
+fn factors(kernel: &Kernel) -> Option<(&[AxisId], &[AxisId], [&Expr; 2])> {
+    let [Statement::For(axes, inner)] = kernel.body.as_slice() else { return None };
+    let Some((Statement::Reduce { axes: summed, lets, results }, rest)) = inner.split_first() else { return None };
+    let [result] = results.as_slice() else { return None };
+    let Expr::Binary(Binary::Mul, a, b) = &result.value else { return None };
+    let flat = rest.iter().all(|statement| matches!(statement, Statement::Let(..) | Statement::Store { .. }));
+    let plain = lets.is_empty() && flat && result.monoid == Monoid::Sum && kernel.dtype(&result.value) == DType::F32;
+    plain.then_some((axes.as_slice(), summed.as_slice(), [a.as_ref(), b.as_ref()]))
+}
+
+fn roles(kernel: &Kernel) -> Option<Roles> {
+    let (axes, summed, factors) = factors(kernel)?;
+    let named = factors.map(axes_of);
+    if named.iter().any(|named| !summed.iter().all(|axis| named.contains(axis))) {
+        return None;
+    }
+    let only = |factor: usize| -> Vec<AxisId> {
+        axes.iter().copied().filter(|axis| named[factor].contains(axis) && !named[1 - factor].contains(axis)).collect()
+    };
+    let sides = [only(0), only(1)];
+    // Columns move both the factor and the result by one element.
+    let contiguous = |factor: usize| {
+        let unit = |axis: &AxisId| {
+            let mut best = 0;
+            factors[factor].for_each(&mut |x| {
+                if let Expr::Load(load) = x {
+                    best += i32::from(stride(kernel, load.tensor, &load.index, *axis) == Some(1));
+                }
+            });
+            best
+        };
+        let stores = |axis: &AxisId| stored_strides(kernel, *axis).contains(&Some(1));
+        let load = sides[factor].iter().map(unit).max().unwrap_or(0);
+        2 * load + i32::from(sides[factor].iter().any(stores))
+    };
+    if sides.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let b_factor = usize::from(contiguous(1) >= contiguous(0));
+    let [rows, mut columns] = [sides[1 - b_factor].clone(), sides[b_factor].clone()];
+    // The batch of a convolution is beside its columns: each sample is a contraction of its own.
+    let batch = |axis: &AxisId| kernel.axis(*axis).extent.batch;
+    let mut outer: Vec<AxisId> =
+        axes.iter().copied().filter(|axis| !rows.contains(axis) && !columns.contains(axis)).collect();
+    if columns.iter().any(|axis| !batch(axis)) {
+        outer.extend(columns.iter().copied().filter(batch));
+        columns.retain(|axis| !batch(axis));
+    }
+    outer.sort_by_key(|axis| axes.iter().position(|held| held == axis));
+    Some(Roles { outer, rows, columns, summed: summed.to_vec(), a_factor: 1 - b_factor })
+}
+
+fn stored_strides(kernel: &Kernel, axis: AxisId) -> Vec<Option<i64>> {
+    let [Statement::For(_, inner)] = kernel.body.as_slice() else { return Vec::new() };
+    let strides = inner.iter().filter_map(|statement| match statement {
+        Statement::Store { tensor, index, .. } => Some(stride(kernel, *tensor, index, axis)),
+        _ => None,
+    });
+    strides.collect()
+}
+
+/// Whether a factor can be used where it is: a plain load in which the axes of one side are one stride (`unit`: this one), and the
+/// summed axes at most two.
+fn collapses(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId], unit: Option<i64>) -> bool {
+    let Some((_, _, factors)) = factors(kernel) else { return false };
+    let Expr::Load(load) = factors[factor] else { return false };
+    let strides = |axes: &[AxisId]| -> Option<Vec<(Dim, i64)>> {
+        axes.iter()
+            .map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?)))
+            .collect()
+    };
+    let (Some(side), Some(summed)) = (strides(side), strides(&roles.summed)) else { return false };
+    let breaks = |axes: &[(Dim, i64)]| {
+        axes.windows(2).filter(|pair| pair[0].1 != pair[1].1 * pair[1].0.factor as i64 || pair[1].0.batch).count()
+    };
+    let last = side.last().map(|&(_, stride)| stride);
+    load.fill.is_none() && breaks(&side) == 0 && breaks(&summed) <= 1 && unit.is_none_or(|unit| last == Some(unit))
+}
+
+/// Finds something for threads to divide when there are few samples: rows, or equal blocks of columns or rows.
+fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bool) -> Vec<AxisId> {
+    // Each chunk of rows packs B anew; that is only worth it where B is used in place.
+    if outer.is_empty() && !pack_b && roles.rows.len() == 1 {
+        return roles.rows.clone();
+    }
+    let first = roles.columns[0];
+    let inner: usize = roles.columns[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
+    let wanted = MACHINE.columns.div_ceil(inner);
+    if let Some(extent) = kernel.axis(first).extent.as_fixed() {
+        if let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent) {
+            let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
+            roles.columns[0] = rest;
+            roles.outer.push(block);
+            return [outer, vec![block]].concat();
+        }
+    }
+    if outer.is_empty() && roles.rows.len() == 1 { roles.rows.clone() } else { outer }
+}
+
+/// Tiles of the summed axes: whole, unless the sum is long; then its outermost axis is cut.
+fn depth_tiles(kernel: &Kernel, axes: &[AxisId]) -> Vec<Tile> {
+    let extent = |axis: AxisId| kernel.axis(axis).extent;
+    let mut tiles: Vec<Tile> = Vec::new();
+    let mut held = 1;
+    for &axis in axes.iter().rev() {
+        let size = match extent(axis).as_fixed() {
+            Some(extent) if held * extent <= MAX_DEPTH => extent,
+            Some(extent) => {
+                // Equal tiles.
+                let fits = (MAX_DEPTH / held).clamp(1, extent);
+                extent.div_ceil(extent.div_ceil(fits))
+            }
+            None => (MAX_DEPTH / held).max(1),
+        };
+        held *= size;
+        tiles.push(Tile { axis, size });
+    }
+    tiles.reverse();
+    tiles
+}
+
+/// Tiles of rows or columns with about `wanted` positions: the innermost axes whole, the next in equal parts, one position of the rest.
+fn tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, max_batch: usize) -> Vec<Tile> {
+    let mut tiles: Vec<Tile> = Vec::new();
+    let mut held = 1;
+    for &axis in axes.iter().rev() {
+        let extent = kernel.axis(axis).extent.at(max_batch).max(1);
+        let fits = (wanted / held).clamp(1, extent);
+        let size = extent.div_ceil(extent.div_ceil(fits));
+        held *= size;
+        tiles.push(Tile { axis, size });
+    }
+    tiles.reverse();
+    tiles
+}

@@ -1,0 +1,67 @@
+//! Chooses how each kernel runs: what threads divide, the tiles of contractions, and which loops are split or written out.
+//!
+//! Everything is fixed by shapes and the greatest batch, nothing by the number of threads, so results are the same bits on every
+//! machine size. Four steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
+//! are split so that the division is decided when the kernel is compiled; contractions get tiles for the micro-kernel; the rest gets threads.
+//!
+//! **Before:** kernels with the default schedule. **After:** every kernel has `thread`, `grain`, `unroll` and, where one fits, `contract`.
+//!
+//! ```text
+//! for n in B, oc in 6, oh in 28, ow in 28        for n in B, oc in 6, oh in 28, ow in 28
+//!   y = sum c, kh, kw of x[..] * w[..]      →      y = sum c, kh, kw of x[..] * w[..]
+//!                                                schedule thread(n) grain(1) contract(m: oc; n: oh ow; k: c kh kw; pack b)
+//! ```
+//!
+//! **Order:** after lower; before order_steps, because a split reduction is one launch more.
+//! **Source:** tiles follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008); the phases of exact divisions are
+//! those of sub-pixel convolution.
+
+mod contract;
+mod phases;
+pub(crate) mod rewrite;
+mod split_reduction;
+mod threads;
+
+pub(crate) use rewrite::stride;
+
+use crate::steps::Steps;
+
+/// The caches and the micro-kernel that tiles are made for: a model of current x86 and Arm servers, not a measurement of this machine,
+/// so that a program is the same wherever it is compiled.
+pub(crate) struct Machine {
+    /// Rows and columns of one register tile of the micro-kernel.
+    pub rows: usize,
+    /// See `rows`.
+    pub columns: usize,
+    /// Bytes of a packed operand that stay in the second-level cache beside the other operand and the result.
+    pub pack_bytes: usize,
+    /// Bytes of a tile of the result that stay in the caches until its epilogue has run.
+    pub result_bytes: usize,
+    /// Scalar operations in a nanosecond, in loops that the vectoriser has a fair chance with.
+    pub operations_per_ns: f64,
+    /// Multiplications with addition in a nanosecond, in the micro-kernel.
+    pub products_per_ns: f64,
+    /// The least work worth handing to another thread.
+    pub chunk_ns: f64,
+}
+
+pub(crate) const MACHINE: Machine = Machine {
+    rows: 14,
+    columns: 32,
+    pack_bytes: 128 << 10,
+    result_bytes: 128 << 10,
+    operations_per_ns: 2.0,
+    products_per_ns: 50.0,
+    chunk_ns: 32_000.0,
+};
+
+/// Schedules every kernel.
+pub fn run(steps: &mut Steps) {
+    split_reduction::run(steps);
+    for step in &mut steps.steps {
+        phases::run(&mut step.kernel);
+        if !contract::run(&mut step.kernel, steps.max_batch) {
+            threads::run(&mut step.kernel, steps.max_batch);
+        }
+    }
+}

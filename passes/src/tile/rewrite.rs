@@ -1,0 +1,112 @@
+//! Changes to the loops of a kernel that keep what it computes.
+
+use kiln_ir::kernel::{Axis, Kernel, Statement};
+use kiln_ir::{AxisId, Dim, Expr, Index, Load};
+
+use crate::bounds;
+use crate::lower::tidy;
+
+/// Splits an axis of a constant extent into an outer axis and an inner one of `size` positions, which divides the extent. The caller
+/// puts both where the axis was.
+pub fn split(kernel: &mut Kernel, axis: AxisId, size: usize, names: (&str, &str)) -> (AxisId, AxisId) {
+    let Axis { name, extent, .. } = kernel.axis(axis).clone();
+    // The axis itself becomes the outer one.
+    let outer = axis;
+    kernel.axes[axis.0 as usize] =
+        Axis { name: format!("{name}{}", names.0), extent: Dim::fixed(extent.factor / size), limit: None };
+    kernel.axes.push(Axis { name: format!("{name}{}", names.1), extent: Dim::fixed(size), limit: None });
+    let inner = AxisId(kernel.axes.len() as u32 - 1);
+    let position = Index::axis(outer).times(size as i64).plus(&Index::axis(inner));
+    substitute_axis(kernel, axis, &position);
+    (outer, inner)
+}
+
+/// Replaces an axis in every index.
+fn substitute_axis(kernel: &mut Kernel, axis: AxisId, by: &Index) {
+    let extents: Vec<Axis> = kernel.axes.clone();
+    // A symbolic extent takes part in no division, so one position stands for all.
+    let ranges = |id: AxisId| bounds::of_extent(extents[id.0 as usize].extent, 1);
+    let symbolic = |index: &Index| {
+        let mut found = false;
+        index.for_each_axis(&mut |id| found |= extents[id.0 as usize].extent.batch);
+        found
+    };
+    let replace = |index: &Index| {
+        let index = index.substitute(&mut |id| if id == axis { by.clone() } else { Index::axis(id) }, &mut Expr::clone);
+        if symbolic(&index) { index } else { bounds::simplify(&index, &ranges) }
+    };
+    kernel.body = map_indices(&kernel.body, &replace);
+}
+
+/// The statements with every index replaced.
+pub fn map_indices(statements: &[Statement], index: &dyn Fn(&Index) -> Index) -> Vec<Statement> {
+    let mapped = tidy::map_exprs(statements, &mut |expr| expr_indices(expr, index), &|id| id);
+    mapped.into_iter().map(|statement| store_indices(statement, index)).collect()
+}
+
+fn store_indices(statement: Statement, index: &dyn Fn(&Index) -> Index) -> Statement {
+    match statement {
+        Statement::Store { tensor, index: at, value } => {
+            Statement::Store { tensor, index: at.iter().map(index).collect(), value }
+        }
+        Statement::For(axes, inner) => {
+            Statement::For(axes, inner.into_iter().map(|statement| store_indices(statement, index)).collect())
+        }
+        other => other,
+    }
+}
+
+fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
+    match expr {
+        Expr::Index(at) => Expr::Index(index(at)),
+        Expr::Load(load) => {
+            Expr::Load(Load { tensor: load.tensor, index: load.index.iter().map(index).collect(), fill: load.fill })
+        }
+        _ => expr.map_operands(&mut |x| expr_indices(x, index)),
+    }
+}
+
+/// The elements by which a load moves for one step of an axis; `None` where that is not one number.
+pub fn stride(kernel: &Kernel, tensor: kiln_ir::TensorId, index: &[Index], axis: AxisId) -> Option<i64> {
+    let strides = kernel.tensor(tensor).ty.shape.strides();
+    let mut total = 0;
+    for (component, stride) in index.iter().zip(strides) {
+        for (atom, factor) in &component.terms {
+            match atom {
+                kiln_ir::Atom::Axis(id) if *id == axis => total += factor * stride as i64,
+                kiln_ir::Atom::Axis(_) => {}
+                _ => {
+                    let mut inside = false;
+                    Index::atom(atom.clone()).for_each_axis(&mut |id| inside |= id == axis);
+                    if inside {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+    Some(total)
+}
+
+/// The axes that an expression names.
+pub fn axes_of(expr: &Expr) -> Vec<AxisId> {
+    let mut axes = Vec::new();
+    let mut note = |index: &Index| {
+        index.for_each_axis(&mut |id| {
+            if !axes.contains(&id) {
+                axes.push(id);
+            }
+        });
+    };
+    expr.for_each(&mut |x| match x {
+        Expr::Index(index) => note(index),
+        Expr::Load(load) => load.index.iter().for_each(&mut note),
+        _ => {}
+    });
+    axes
+}
+
+/// The divisor of `extent` in `low..=high` that is nearest to `wanted`, the smaller of two.
+pub fn divisor(extent: usize, low: usize, wanted: usize, high: usize) -> Option<usize> {
+    (low..=high.min(extent)).filter(|size| extent.is_multiple_of(*size)).min_by_key(|size| size.abs_diff(wanted))
+}

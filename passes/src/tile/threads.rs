@@ -1,0 +1,89 @@
+//! What threads divide, and how much of it is one chunk.
+
+use kiln_ir::kernel::{Kernel, Statement};
+use kiln_ir::{AxisId, Expr};
+
+use super::MACHINE;
+use crate::fuse::facts;
+
+/// Enough items for threads to be equally busy.
+const ENOUGH_ITEMS: usize = 64;
+/// Windows of at most this many taps are written out.
+const MAX_UNROLL: usize = 16;
+
+/// Chooses the threads of a kernel of plain loops, and what is written out.
+pub fn run(kernel: &mut Kernel, max_batch: usize) {
+    unroll_windows(kernel);
+    let [Statement::For(axes, inner)] = kernel.body.as_slice() else { return };
+    let total_ns = cost(kernel, &kernel.body, max_batch) / MACHINE.operations_per_ns;
+    if total_ns < MACHINE.chunk_ns {
+        return;
+    }
+    // The last axis is the loop inside, unless there is no other, or a whole row is inside already.
+    let rows = inner.iter().any(|statement| matches!(statement, Statement::For(..) | Statement::Reduce { .. }));
+    let written_out = axes.iter().rev().take_while(|axis| kernel.schedule.unroll.contains(axis)).count();
+    let loops = axes.len() - written_out;
+    let most = if rows && written_out == 0 && !windows(kernel, inner) { loops } else { loops.saturating_sub(1).max(1) };
+    let mut items = 1;
+    let mut thread: Vec<AxisId> = Vec::new();
+    for &axis in &axes[..most] {
+        if items >= ENOUGH_ITEMS {
+            break;
+        }
+        items *= kernel.axis(axis).extent.at(max_batch);
+        thread.push(axis);
+    }
+    let item_ns = total_ns / items as f64;
+    let grain = (MACHINE.chunk_ns / item_ns) as usize;
+    // Of a single long axis a chunk is whole registers and cache lines.
+    kernel.schedule.grain = if grain >= 16 { grain.next_multiple_of(16) } else { grain.max(1) };
+    kernel.schedule.thread = thread;
+}
+
+/// Scalar operations of statements, each load and store counting as one.
+pub fn cost(kernel: &Kernel, statements: &[Statement], max_batch: usize) -> f64 {
+    let trips =
+        |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch) as f64).product::<f64>();
+    let expr = |value: &Expr| {
+        let mut loads = 0;
+        value.for_each(&mut |x| loads += usize::from(matches!(x, Expr::Load(_))));
+        (facts::cost(value) + loads) as f64
+    };
+    statements
+        .iter()
+        .map(|statement| match statement {
+            Statement::Let(_, value) => expr(value),
+            Statement::Store { value, .. } => 1.0 + expr(value),
+            Statement::For(axes, inner) => trips(axes) * cost(kernel, inner, max_batch),
+            Statement::Reduce { axes, lets, results } => {
+                let bound: f64 = lets.iter().map(|(_, value)| expr(value)).sum();
+                let values: f64 = results.iter().map(|result| 1.0 + expr(&result.value)).sum();
+                trips(axes) * (bound + values)
+            }
+        })
+        .sum()
+}
+
+/// Whether every reduction is over the taps of a window.
+fn windows(kernel: &Kernel, statements: &[Statement]) -> bool {
+    statements.iter().all(|statement| match statement {
+        Statement::Reduce { axes, .. } => axes.iter().all(|axis| kernel.schedule.unroll.contains(axis)),
+        Statement::For(..) => false,
+        _ => true,
+    })
+}
+
+/// Writes out small reductions inside loops.
+fn unroll_windows(kernel: &mut Kernel) {
+    let [Statement::For(_, inner)] = kernel.body.as_slice() else { return };
+    let mut found = Vec::new();
+    for statement in inner {
+        if let Statement::Reduce { axes, .. } = statement {
+            let taps: Option<usize> = axes.iter().map(|&axis| kernel.axis(axis).extent.as_fixed()).product();
+            if axes.len() > 1 && taps.is_some_and(|taps| taps <= MAX_UNROLL) {
+                found.extend(axes.iter().copied().filter(|axis| !kernel.schedule.unroll.contains(axis)));
+            }
+        }
+    }
+    kernel.schedule.unroll.extend(found);
+}

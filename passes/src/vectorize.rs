@@ -1,0 +1,108 @@
+//! Picks the loops that run in vector lanes.
+//!
+//! A loop is worth lanes when most of what it touches moves by one element, or not at all, for one step of it. Of a reduction inside loops,
+//! either its own last axis or the last axis around it is taken: a sum over rows runs along the row, a sum over columns has one column in
+//! each lane.
+//!
+//! **Before:** schedules with threads, tiles and written-out axes. **After:** [`Schedule::vector`] as well.
+//!
+//! ```text
+//! for o in 120                                   for o in 120
+//!   s = sum b in B of d[b, o]         →            s = sum b in B of d[b, o]
+//!                                                schedule thread(o) grain(64) vector(o: 4)
+//! ```
+//!
+//! **Order:** after tile, which has taken the loops of contractions.
+//! **Source:** outer-loop vectorisation, Nuzman and Zaks (2008).
+//!
+//! [`Schedule::vector`]: kiln_ir::kernel::Schedule
+
+use kiln_ir::kernel::{Kernel, Statement, Vector};
+use kiln_ir::{AxisId, DType, Expr, Index, TensorId};
+
+use crate::steps::Steps;
+use crate::tile::stride;
+
+/// `f32` values in one 128-bit register.
+const LANES: usize = 4;
+
+/// Picks vector axes.
+pub fn run(steps: &mut Steps) {
+    for step in &mut steps.steps {
+        if step.kernel.schedule.contract.is_none() {
+            let axes = loops(&step.kernel, &step.kernel.body);
+            step.kernel.schedule.vector = axes.into_iter().map(|axis| Vector { axis, lanes: LANES }).collect();
+        }
+    }
+}
+
+/// The vector axes of the loops in a block.
+fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
+    let mut found = Vec::new();
+    for statement in statements {
+        match statement {
+            Statement::For(axes, inner) => {
+                let own = last(kernel, axes).filter(|&axis| score(kernel, inner, axis) > 0);
+                let nested: Vec<AxisId> = loops(kernel, inner);
+                let has_loops = inner.iter().any(|s| matches!(s, Statement::For(..)));
+                // Of two nested loops one can have the lanes: the inner one if it can.
+                match own {
+                    Some(axis) if nested.is_empty() && !has_loops => found.push(axis),
+                    _ => found.extend(nested),
+                }
+            }
+            Statement::Reduce { axes, results, .. } => {
+                let float = results.iter().all(|r| kernel.local(r.local).dtype == DType::F32);
+                let single = std::slice::from_ref(statement);
+                found.extend(last(kernel, axes).filter(|&axis| float && score(kernel, single, axis) > 0));
+            }
+            Statement::Let(..) | Statement::Store { .. } => {}
+        }
+    }
+    found
+}
+
+/// The innermost axis that is a loop, if it is long enough.
+fn last(kernel: &Kernel, axes: &[AxisId]) -> Option<AxisId> {
+    let axis = axes.iter().rev().find(|axis| !kernel.schedule.unroll.contains(axis)).copied()?;
+    let extent = kernel.axis(axis).extent;
+    extent.as_fixed().is_none_or(|extent| extent >= LANES).then_some(axis)
+}
+
+/// Accesses that move by one element, less those that move otherwise.
+fn score(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> i32 {
+    let mut total = 0;
+    let mut touch = |tensor: TensorId, index: &[Index]| {
+        total += match stride(kernel, tensor, index, axis) {
+            Some(0) => 0,
+            Some(1) => 1,
+            _ => -1,
+        };
+    };
+    let mut stores = Vec::new();
+    collect_stores(statements, &mut stores);
+    stores.into_iter().for_each(|(tensor, index)| touch(tensor, index));
+    crate::lower::tidy::map_exprs(
+        statements,
+        &mut |expr| {
+            expr.for_each(&mut |x| {
+                if let Expr::Load(load) = x {
+                    touch(load.tensor, &load.index);
+                }
+            });
+            expr.clone()
+        },
+        &|id| id,
+    );
+    total
+}
+
+fn collect_stores<'k>(statements: &'k [Statement], stores: &mut Vec<(TensorId, &'k [Index])>) {
+    for statement in statements {
+        match statement {
+            Statement::Store { tensor, index, .. } => stores.push((*tensor, index)),
+            Statement::For(_, inner) => collect_stores(inner, stores),
+            _ => {}
+        }
+    }
+}
