@@ -7,6 +7,7 @@ mod backend;
 mod compare;
 mod count;
 mod interpreter;
+mod jit;
 mod models;
 mod optimizer;
 mod program;
@@ -23,15 +24,24 @@ pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use tensors::{ReadError, TensorFile};
 
+/// How the cases are run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// What runs them.
+    pub backend: Backend,
+    /// Only so many steps of each training program, and then neither its final weights nor its evaluation.
+    pub steps: Option<usize>,
+}
+
 /// Runs everything in `directory`, writes one line per item to `out`, and the totals last.
 ///
 /// # Errors
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
-pub fn run(directory: &Path, backend: Backend, out: &mut dyn Write) -> Result<Summary, ReadError> {
+pub fn run(directory: &Path, options: Options, out: &mut dyn Write) -> Result<Summary, ReadError> {
     let mut summary = Summary::default();
     (summary.operators, summary.errors) = count::operators(&directory.join("operators"), out)?;
     summary.tables = count::tables(&directory.join("tables"), out)?;
-    summary.programs = runner::programs(&directory.join("programs"), backend, out)?;
+    summary.programs = runner::programs(&directory.join("programs"), options, out)?;
     writeln!(out, "{summary}").map_err(ReadError::Output)?;
     Ok(summary)
 }
