@@ -226,7 +226,7 @@ impl Lowering<'_> {
                 init: input.init.clone(),
                 alias: None,
             };
-            if matches!(input.role, Role::Data | Role::Scalar) {
+            if input.role == Role::Data {
                 steps.inputs.push(steps.slots.len());
             }
             numbers.insert((Memory::Value(value), slot.ty.clone()), steps.slots.len());
