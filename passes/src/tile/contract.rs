@@ -48,13 +48,13 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         thread = divide(kernel, &mut roles, thread, pack_b);
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
-    let k = depth_tiles(kernel, &roles.summed);
+    let k = depth_tiles(kernel, &roles.summed, max_batch);
     let depth_tile: usize = k.iter().map(|tile| tile.size).product();
     let width = (MACHINE.pack_bytes / 4 / depth_tile.max(1)).clamp(MACHINE.columns, 512);
-    let n = tiles(kernel, &roles.columns, width, max_batch);
+    let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
     let height = (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
-    let m = tiles(kernel, &roles.rows, height, max_batch);
+    let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
     let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64 / MACHINE.products_per_ns;
     kernel.schedule.grain = if row_thread {
@@ -171,20 +171,12 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
 }
 
 /// Tiles of the summed axes: whole, unless the sum is long; then its outermost axis is cut.
-fn depth_tiles(kernel: &Kernel, axes: &[AxisId]) -> Vec<Tile> {
-    let extent = |axis: AxisId| kernel.axis(axis).extent;
+fn depth_tiles(kernel: &Kernel, axes: &[AxisId], max_batch: usize) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let mut held = 1;
     for &axis in axes.iter().rev() {
-        let size = match extent(axis).as_fixed() {
-            Some(extent) if held * extent <= MAX_DEPTH => extent,
-            Some(extent) => {
-                // Equal tiles.
-                let fits = (MAX_DEPTH / held).clamp(1, extent);
-                extent.div_ceil(extent.div_ceil(fits))
-            }
-            None => (MAX_DEPTH / held).max(1),
-        };
+        let extent = kernel.axis(axis).extent.at(max_batch);
+        let size = equal_parts(extent, MAX_DEPTH / held, 1);
         held *= size;
         tiles.push(Tile { axis, size });
     }
@@ -193,16 +185,21 @@ fn depth_tiles(kernel: &Kernel, axes: &[AxisId]) -> Vec<Tile> {
 }
 
 /// Tiles of rows or columns with about `wanted` positions: the innermost axes whole, the next in equal parts, one position of the rest.
-fn tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, max_batch: usize) -> Vec<Tile> {
+fn tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, multiple: usize, max_batch: usize) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let mut held = 1;
     for &axis in axes.iter().rev() {
         let extent = kernel.axis(axis).extent.at(max_batch).max(1);
-        let fits = (wanted / held).clamp(1, extent);
-        let size = extent.div_ceil(extent.div_ceil(fits));
+        let size = equal_parts(extent, wanted / held, if held == 1 { multiple } else { 1 });
         held *= size;
         tiles.push(Tile { axis, size });
     }
     tiles.reverse();
     tiles
+}
+
+/// The size of equal parts of at most `most`; if there are several, a multiple.
+fn equal_parts(extent: usize, most: usize, multiple: usize) -> usize {
+    let parts = extent.div_ceil(most.clamp(1, extent));
+    if parts == 1 { extent } else { extent.div_ceil(parts).next_multiple_of(multiple).min(extent) }
 }

@@ -4,7 +4,7 @@
 //! How many partial results there are follows from the shape alone, so the bits do not depend on the threads. For the weight gradient of a
 //! convolution they are the gradients of single samples; for a sum over a whole tensor those of its first axis.
 
-use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
+use kiln_ir::kernel::{Access, Kernel, Local, Reduction, Schedule, Statement, Tensor};
 use kiln_ir::program::Class;
 use kiln_ir::{AxisId, Dim, Expr, Index, Init, Load, LocalId, Monoid, TensorId, Type};
 
@@ -38,7 +38,7 @@ pub fn run(steps: &mut Steps) {
         for (number, part) in parts.iter().enumerate() {
             debug_assert_eq!(number, part.number);
             let name = format!("{}_partial", part.name);
-            steps.slots.push(Slot { name, ty: part.ty.clone(), class: Class::Workspace, init: Init::Zeros, alias: None });
+            steps.slots.push(Slot { name, ty: part.ty.clone(), class: Class::Workspace, init: Init::Zeros });
         }
         let first = steps.steps.len();
         steps.steps[at] = Step { kernel: combine, slots: combine_slots, after: after.iter().copied().chain([first]).collect(), place: place.clone() };
@@ -190,13 +190,7 @@ fn finish(mut kernel: Kernel, slots: &[usize], first: usize) -> (Kernel, Vec<usi
     let number = |id: TensorId| TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is used") as u32);
     kernel.body = tidy::with_tensors(&kernel.body, &number);
     kernel.tensors = order.iter().map(|&at| kernel.tensors[at].clone()).collect();
-    let mut axes: Vec<AxisId> = Vec::new();
-    looped(&kernel.body, &mut axes);
-    let renumber = |id: AxisId| AxisId(axes.iter().position(|&held| held == id).expect("it is looped over") as u32);
-    kernel.body = relooped(rewrite::map_indices(&kernel.body, &|index| {
-        index.substitute(&mut |id| Index::axis(renumber(id)), &mut Expr::clone)
-    }), &renumber);
-    kernel.axes = axes.iter().map(|&axis| kernel.axis(axis).clone()).collect::<Vec<Axis>>();
+    rewrite::renumber_axes(&mut kernel);
     tidy::run(&mut kernel);
     (kernel, order.iter().map(|&at| all[at]).collect())
 }
@@ -209,27 +203,4 @@ fn stored(statements: &[Statement], used: &mut Vec<TensorId>) {
             _ => {}
         }
     }
-}
-
-fn looped(statements: &[Statement], axes: &mut Vec<AxisId>) {
-    for statement in statements {
-        match statement {
-            Statement::For(own, inner) => {
-                axes.extend(own);
-                looped(inner, axes);
-            }
-            Statement::Reduce { axes: own, .. } => axes.extend(own),
-            _ => {}
-        }
-    }
-}
-
-fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Vec<Statement> {
-    let axes = |axes: Vec<AxisId>| axes.into_iter().map(number).collect();
-    let statement = |statement| match statement {
-        Statement::For(own, inner) => Statement::For(axes(own), relooped(inner, number)),
-        Statement::Reduce { axes: own, lets, results } => Statement::Reduce { axes: axes(own), lets, results },
-        other => other,
-    };
-    statements.into_iter().map(statement).collect()
 }
