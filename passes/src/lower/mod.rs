@@ -119,7 +119,7 @@ impl Lowering<'_> {
     fn writer(&self, memory: Memory) -> Option<usize> {
         self.drafts.iter().position(|draft| {
             draft.operands.iter().zip(&draft.kernel.tensors).any(|(operand, tensor)| {
-                *operand == memory && tensor.access == Access::Write
+                *operand == memory && tensor.access != Access::Read
             })
         })
     }
@@ -128,7 +128,7 @@ impl Lowering<'_> {
     fn readers(&self, memory: Memory) -> Vec<usize> {
         let reads = |draft: &Draft| {
             let mut tensors = draft.operands.iter().zip(&draft.kernel.tensors);
-            tensors.any(|(operand, tensor)| *operand == memory && tensor.access != Access::Write)
+            tensors.any(|(operand, tensor)| *operand == memory && tensor.access == Access::Read)
         };
         (0..self.drafts.len()).filter(|&at| reads(&self.drafts[at])).collect()
     }
