@@ -103,7 +103,7 @@ pub struct Entry {
 pub struct Launch {
     /// The kernel.
     pub kernel: KernelId,
-    /// One buffer for each of its tensors.
+    /// One buffer for each of its tensors, of the same dtype and element count. The shapes may differ: a reshape is the same memory.
     pub buffers: Vec<BufferId>,
     /// The line to blame.
     pub place: Place,

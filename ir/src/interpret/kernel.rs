@@ -26,7 +26,7 @@ fn run(kernel: &Kernel, tensors: &mut [Value], batch: usize, precision: Precisio
         memory: Memory::new(kernel, tensors, batch)?,
     };
     // What stands outside of loops is one iteration; those of the loops are numbered after it.
-    const OUTSIDE: usize = 1;
+    const OUTSIDE: u32 = 1;
     let mut last = OUTSIDE;
     for statement in &kernel.body {
         match statement {
