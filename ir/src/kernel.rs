@@ -127,8 +127,9 @@ pub struct Schedule {
     pub thread: Vec<AxisId>,
     /// Items in one chunk, fixed by shape and never by the thread count.
     pub grain: usize,
-    /// Innermost axes of `For` or `Reduce` that run in vector lanes. A reduction in lanes keeps one partial result a lane
-    /// and combines the lanes in order at the end, the scalar tail last.
+    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For`. Around a `Reduce` each lane keeps
+    /// a result of its own (column sums); a reduction in lanes keeps one partial result a lane and combines the lanes in order at the end,
+    /// the scalar tail last.
     pub vector: Vec<Vector>,
     /// Axes written out instead of looped.
     pub unroll: Vec<AxisId>,

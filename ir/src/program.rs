@@ -31,7 +31,7 @@ pub struct Program {
     pub entries: Vec<Entry>,
 }
 
-/// A place in the arena. Buffers with one offset, class, life, dtype and element count, in different shapes, are views of one storage.
+/// A place in the arena.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Buffer {
     /// Unique in the program; PyTorch's name for a parameter or a buffer of the model.
@@ -103,7 +103,7 @@ pub struct Entry {
 pub struct Launch {
     /// The kernel.
     pub kernel: KernelId,
-    /// One buffer for each of its tensors.
+    /// One buffer for each of its tensors, of the same dtype and element count. The shapes may differ: a reshape is the same memory.
     pub buffers: Vec<BufferId>,
     /// The line to blame.
     pub place: Place,

@@ -70,6 +70,7 @@ const RULES: &[Rule] = &[
     exact(view::expand_of_new_axes),
     exact(view::slice_of_pad),
     exact(view::reduction_of_ones),
+    exact(view::reduction_reshaped),
     rounding(view::sum_of_sum),
     exact(view::reshape_sinks),
 ];

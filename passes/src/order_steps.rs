@@ -27,7 +27,7 @@ pub fn run(steps: &mut Steps) {
     let mut readers: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.slots.len()];
     for (at, step) in steps.steps.iter().enumerate() {
         for &slot in &step.slots {
-            readers[steps.owner(slot)].insert(at);
+            readers[slot].insert(at);
         }
     }
     let size = |slot: usize| steps.slots[slot].ty.size_bytes(steps.max_batch) as i64;
@@ -38,11 +38,11 @@ pub fn run(steps: &mut Steps) {
         // Bytes that are in use after the step and were not before.
         let growth = |at: usize| {
             let step = &steps.steps[at];
-            let owners: BTreeSet<usize> = step.slots.iter().map(|&slot| steps.owner(slot)).collect();
+            let owners: BTreeSet<usize> = step.slots.iter().copied().collect();
             let temporary = owners.into_iter().filter(|&slot| !steps.slots[slot].is_persistent());
             let written = |slot: usize| {
                 let tensors = step.slots.iter().zip(&step.kernel.tensors);
-                tensors.into_iter().any(|(&held, tensor)| steps.owner(held) == slot && tensor.access == Access::Write)
+                tensors.into_iter().any(|(&held, tensor)| held == slot && tensor.access == Access::Write)
             };
             temporary
                 .map(|slot| match (written(slot), readers[slot].iter().all(|r| *r == at || done.contains(r))) {

@@ -2,8 +2,6 @@
 //!
 //! A buffer that outlives a step belongs to every entry that names it; a kernel that two launches have in common is kept once.
 
-use std::collections::BTreeMap;
-
 use kiln_ir::kernel::{Access, Kernel};
 use kiln_ir::program::{Buffer, BufferId, Class, Entry, KernelId, Launch, LiveRange};
 use kiln_ir::{Graph, Place, Program};
@@ -34,20 +32,10 @@ pub fn join(name: &str, max_batch: usize, entries: Vec<(String, Steps)>) -> Prog
     for (number, (entry, steps)) in entries.into_iter().enumerate() {
         found.push(joined.entry(number, entry, &steps));
     }
-    // An alias lies where its owner lies; only owners are placed.
-    let owners: Vec<usize> = (0..joined.buffers.len()).filter(|&at| joined.aliases[at].is_none()).collect();
-    let request = |&at: &usize| Request {
-        size_bytes: joined.buffers[at].ty.size_bytes(max_batch),
-        live: joined.buffers[at].live,
-    };
-    let plan = plan_memory::run(&owners.iter().map(request).collect::<Vec<Request>>());
-    for (&at, offset) in owners.iter().zip(plan.offsets) {
-        joined.buffers[at].offset = offset;
-    }
-    for at in 0..joined.buffers.len() {
-        if let Some(owner) = joined.aliases[at] {
-            joined.buffers[at].offset = joined.buffers[owner].offset;
-        }
+    let request = |buffer: &Buffer| Request { size_bytes: buffer.ty.size_bytes(max_batch), live: buffer.live };
+    let plan = plan_memory::run(&joined.buffers.iter().map(request).collect::<Vec<Request>>());
+    for (buffer, offset) in joined.buffers.iter_mut().zip(plan.offsets) {
+        buffer.offset = offset;
     }
     Program {
         name: name.to_owned(),
@@ -62,8 +50,6 @@ pub fn join(name: &str, max_batch: usize, entries: Vec<(String, Steps)>) -> Prog
 #[derive(Default)]
 struct Joined {
     buffers: Vec<Buffer>,
-    /// For each buffer, the one whose memory it is.
-    aliases: Vec<Option<usize>>,
     kernels: Vec<Kernel>,
     /// The kernels without the names that launches may differ in.
     anonymous: Vec<Kernel>,
@@ -72,26 +58,20 @@ struct Joined {
 impl Joined {
     fn entry(&mut self, number: usize, name: String, steps: &Steps) -> Entry {
         let live = live_ranges(number, steps);
-        let mut ids: BTreeMap<usize, BufferId> = BTreeMap::new();
-        for (at, slot) in steps.slots.iter().enumerate() {
-            let owner = slot.alias.map(|owner| ids[&owner].0 as usize);
-            ids.insert(at, self.buffer(slot, owner, live[steps.owner(at)]));
-        }
+        let ids: Vec<BufferId> = steps.slots.iter().zip(&live).map(|(slot, live)| self.buffer(slot, *live)).collect();
         let launches = steps.steps.iter().map(|step| Launch {
             kernel: self.kernel(&step.kernel),
-            buffers: step.slots.iter().map(|slot| ids[slot]).collect(),
+            buffers: step.slots.iter().map(|&slot| ids[slot]).collect(),
             place: step.place.clone(),
         });
         let launches = launches.collect();
-        let list = |slots: &[usize]| slots.iter().map(|slot| ids[slot]).collect();
+        let list = |slots: &[usize]| slots.iter().map(|&slot| ids[slot]).collect();
         Entry { name, inputs: list(&steps.inputs), outputs: list(&steps.outputs), steps: launches }
     }
 
     /// The buffer of a slot: of persistent ones the one that another entry has already.
-    fn buffer(&mut self, slot: &Slot, owner: Option<usize>, live: Option<LiveRange>) -> BufferId {
-        let same = |buffer: &Buffer| {
-            buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name
-        };
+    fn buffer(&mut self, slot: &Slot, live: Option<LiveRange>) -> BufferId {
+        let same = |buffer: &Buffer| buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name;
         if slot.is_persistent() {
             if let Some(at) = self.buffers.iter().position(same) {
                 return BufferId(at as u32);
@@ -102,7 +82,6 @@ impl Joined {
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         let (ty, class, init) = (slot.ty.clone(), slot.class, slot.init.clone());
         self.buffers.push(Buffer { name, ty, class, offset: 0, live, init });
-        self.aliases.push(owner);
         BufferId(self.buffers.len() as u32 - 1)
     }
 
@@ -113,8 +92,7 @@ impl Joined {
             return KernelId(at as u32);
         }
         let taken = |name: &str| self.kernels.iter().any(|kernel| kernel.name == name);
-        let numbered =
-            |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
+        let numbered = |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         self.kernels.push(Kernel { name, ..kernel.clone() });
         self.anonymous.push(anonymous);
@@ -137,17 +115,12 @@ fn anonymous(kernel: &Kernel) -> Kernel {
 fn live_ranges(entry: usize, steps: &Steps) -> Vec<Option<LiveRange>> {
     let mut live: Vec<Option<LiveRange>> = vec![None; steps.slots.len()];
     for (at, step) in steps.steps.iter().enumerate() {
-        for (&slot, tensor) in step.slots.iter().zip(&step.kernel.tensors) {
-            let owner = steps.owner(slot);
+        for (&owner, tensor) in step.slots.iter().zip(&step.kernel.tensors) {
             let slot = &steps.slots[owner];
             if slot.is_persistent() {
                 continue;
             }
-            debug_assert!(
-                live[owner].is_some() || tensor.access == Access::Write,
-                "`{}` is read before it is written",
-                slot.name
-            );
+            debug_assert!(live[owner].is_some() || tensor.access == Access::Write, "`{}` is read before it is written", slot.name);
             let first = live[owner].map_or(at, |range| range.first);
             live[owner] = Some(LiveRange { entry, first, last: at });
         }

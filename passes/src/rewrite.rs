@@ -38,14 +38,56 @@ pub(crate) fn is_output(graph: &Graph, value: ValueId) -> bool {
     graph.outputs().iter().any(|output| output.value == value)
 }
 
+/// Whether a value's name says more than its op, as `add`, `add_3` and `add_3_1` do not.
+pub(crate) fn has_own_name(graph: &Graph, value: ValueId) -> bool {
+    let node = graph.node(value);
+    let Some(mut numbers) = node.name.strip_prefix(node.op.name()) else { return true };
+    while let Some(number) = numbers.strip_prefix('_') {
+        let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+        if rest.len() == number.len() {
+            return true;
+        }
+        numbers = rest;
+    }
+    !numbers.is_empty()
+}
+
 fn name_rank(graph: &Graph, value: ValueId) -> u8 {
     let node = graph.node(value);
-    let base = node.name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let base = if base.len() < node.name.len() { base.trim_end_matches('_') } else { base };
-    match &node.op {
+    match node.op {
         Op::Input(_) => 3,
-        op if base == op.name() => 0,
+        _ if !has_own_name(graph, value) => 0,
         _ if node.name.starts_with("d_") => 1,
         _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_ir::ops::Add;
+    use kiln_ir::text::parse_graph;
+    use kiln_ir::{Builder, Place};
+
+    use super::*;
+
+    #[test]
+    fn names_of_ops_are_nobodys_own() {
+        let text = "graph g\n  %x = input {role = data} : f32[]\n  output y = %x\n";
+        let mut graph = parse_graph(text, "test").expect("the text is well formed");
+        let x = graph.find("x").expect("x is there");
+        for (name, own) in [
+            ("add", false),
+            ("add_2", false),
+            ("add_2_1", false),
+            ("add_", true),
+            ("add_x", true),
+            ("added", true),
+            ("h_1", true),
+        ] {
+            let mut cx = Builder::new(&mut graph, Place::NONE);
+            cx.hint = name.to_owned();
+            let value = cx.emit(Add {}, &[x, x]);
+            assert_eq!((graph.name_of(value), has_own_name(&graph, value)), (name, own));
+        }
     }
 }

@@ -33,8 +33,6 @@ pub struct Slot {
     pub class: Class,
     /// How it starts, if it lives as long as the program.
     pub init: Init,
-    /// The slot whose memory this is, seen in another shape.
-    pub alias: Option<usize>,
 }
 
 /// A launch.
@@ -42,7 +40,7 @@ pub struct Slot {
 pub struct Step {
     /// What runs.
     pub kernel: Kernel,
-    /// A slot for each tensor of the kernel.
+    /// A slot for each tensor of the kernel, which may see it in another shape.
     pub slots: Vec<usize>,
     /// The steps that must have run.
     pub after: BTreeSet<usize>,
@@ -54,12 +52,5 @@ impl Slot {
     /// Whether it lives as long as the program.
     pub fn is_persistent(&self) -> bool {
         !matches!(self.class, Class::Activation | Class::Gradient | Class::Workspace)
-    }
-}
-
-impl Steps {
-    /// The slot that owns the memory of a slot.
-    pub fn owner(&self, slot: usize) -> usize {
-        self.slots[slot].alias.unwrap_or(slot)
     }
 }

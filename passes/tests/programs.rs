@@ -31,3 +31,10 @@ fn batch_norm_trains() {
     let program = check(&batch_norm_step());
     println!("{program}");
 }
+
+#[test]
+fn full_lenet_is_small() {
+    let graph = networks::full_lenet_step(64);
+    let program = kiln_passes::program::run("lenet", vec![("train_step".to_owned(), graph)]);
+    println!("{program}");
+}

@@ -70,7 +70,7 @@ fn produce(graph: &mut Graph, x: ValueId, how: usize) -> ValueId {
 
 #[test]
 fn random_graphs_compile() {
-    for seed in 0..150 {
+    for seed in 0..300 {
         let graph = random_graph(seed);
         let program = std::panic::catch_unwind(|| check(&graph));
         let program = program.unwrap_or_else(|_| panic!("seed {seed}:\n{graph}"));

@@ -109,7 +109,16 @@ impl<'a> ProgramState<'a> {
                 }
             }
         }
-        let mut values: Vec<Value> = buffers.iter().map(|buffer| self.read_cells(buffer, batch)).collect();
+        let mut values: Vec<Value> = Vec::new();
+        for (tensor, buffer) in kernel.tensors.iter().zip(&buffers) {
+            let mut value = self.read_cells(buffer, batch);
+            let shape = tensor.ty.shape.at(batch);
+            if shape.iter().product::<usize>() == value.data.len() {
+                // The same elements, as the kernel sees them.
+                value.shape = shape;
+            }
+            values.push(value);
+        }
         run_kernel(kernel, &mut values, batch, self.precision)?;
         for ((tensor, buffer), value) in kernel.tensors.iter().zip(&buffers).zip(&values) {
             if tensor.access != Access::Read {

@@ -1,8 +1,7 @@
 //! The rules of programs: buffers lie in the arena and apart while they are in use, and launches fit their kernels and read only
 //! what holds a value.
 //!
-//! A buffer may be a view of another, which is what a reshape is: the same bytes, dtype, class and life, in another shape. What is written
-//! through one is read through the others.
+//! A launch may see a buffer in another shape of the same dtype and element count, which is what a reshape is.
 
 use std::collections::BTreeSet;
 
@@ -102,7 +101,7 @@ impl Checker<'_> {
                 if b.offset >= end(a) {
                     break;
                 }
-                let is_allowed = is_view(a, b) || is_in_place(program, first, second);
+                let is_allowed = is_in_place(program, first, second);
                 if end(b) > b.offset && in_use_together(a, b) && !is_allowed {
                     let message =
                         format!("buffers in use at once lie apart: `{}` and `{}` share bytes", a.name, b.name);
@@ -114,7 +113,7 @@ impl Checker<'_> {
 
     fn entry(&mut self, at: usize, entry: &Entry, line: u32) {
         let program = self.program;
-        let mut written: BTreeSet<BufferId> = entry.inputs.iter().map(|&id| storage(program, id)).collect();
+        let mut written: BTreeSet<BufferId> = entry.inputs.iter().copied().collect();
         for (step, launch) in entry.steps.iter().enumerate() {
             let checked =
                 check_launch(program, launch).and_then(|()| check_uses(program, entry, at, step, launch, &written));
@@ -126,7 +125,7 @@ impl Checker<'_> {
         for id in &entry.outputs {
             let buffer = program.buffer(*id);
             let lives = buffer.live.is_none_or(|live| live.entry == at && live.last + 1 >= entry.steps.len());
-            if !lives || !(written.contains(&storage(program, *id)) || holds_value(buffer.class)) {
+            if !lives || !(written.contains(id) || holds_value(buffer.class)) {
                 self.add(line, format!("an output holds a value when the entry ends: `{}` does not", buffer.name));
             }
         }
@@ -181,20 +180,6 @@ fn holds_value(class: Class) -> bool {
     }
 }
 
-/// Whether two buffers are one storage in two shapes.
-fn is_view(a: &Buffer, b: &Buffer) -> bool {
-    let what = |buffer: &Buffer| (buffer.offset, buffer.class, buffer.ty.dtype, buffer.ty.shape.count());
-    let is_in_order = [a, b].into_iter().all(|buffer| buffer.ty.shape.is_batch_leading());
-    is_in_order && a.ty.shape != b.ty.shape && a.live == b.live && what(a) == what(b)
-}
-
-/// The first buffer that has the storage of this one.
-fn storage(program: &Program, id: BufferId) -> BufferId {
-    let buffer = program.buffer(id);
-    let first = program.buffers.iter().position(|other| is_view(other, buffer) || std::ptr::eq(other, buffer));
-    first.map_or(id, |at| BufferId(at as u32))
-}
-
 fn in_use_together(a: &Buffer, b: &Buffer) -> bool {
     match (a.live, b.live) {
         (Some(a), Some(b)) => a.entry == b.entry && a.first <= b.last && b.first <= a.last,
@@ -211,9 +196,9 @@ fn is_in_place(program: &Program, first: usize, second: usize) -> bool {
         let Some(step) = step.filter(|_| a.last == b.first && old.offset == new.offset) else { return false };
         let kernel = program.kernel(step.kernel);
         let bound = |id: usize| {
-            let id = storage(program, BufferId(id as u32));
+            let id = BufferId(id as u32);
             let positions = 0..step.buffers.len().min(kernel.tensors.len());
-            let positions = positions.filter(move |&at| storage(program, step.buffers[at]) == id);
+            let positions = positions.filter(move |&at| step.buffers[at] == id);
             positions.map(|at| TensorId(at as u32)).collect::<Vec<_>>()
         };
         let (reads, writes) = (bound(from), bound(to));
@@ -230,10 +215,11 @@ fn check_launch(program: &Program, launch: &Launch) -> Result<(), String> {
     }
     for (tensor, id) in kernel.tensors.iter().zip(&launch.buffers) {
         let buffer = program.buffer(*id);
-        if tensor.ty != buffer.ty {
+        let is_storage = |ty: &crate::Type| (ty.dtype, ty.shape.count());
+        if is_storage(&tensor.ty) != is_storage(&buffer.ty) {
             let (name, ty) = (&tensor.name, &tensor.ty);
             return Err(format!(
-                "a buffer has its tensor's type: `{name}` is {ty}, `{}` is {}",
+                "a buffer has its tensor's dtype and element count: `{name}` is {ty}, `{}` is {}",
                 buffer.name, buffer.ty
             ));
         }
@@ -241,7 +227,7 @@ fn check_launch(program: &Program, launch: &Launch) -> Result<(), String> {
             return Err(format!("a step writes no buffer of class {}: `{}`", buffer.class.name(), buffer.name));
         }
     }
-    let bound: Vec<BufferId> = launch.buffers.iter().map(|&id| storage(program, id)).collect();
+    let bound = &launch.buffers;
     for (at, id) in bound.iter().enumerate() {
         for (other, _) in bound.iter().enumerate().filter(|(other, held)| *other != at && *held == id) {
             let (read, written) = (TensorId(other as u32), TensorId(at as u32));
@@ -274,7 +260,7 @@ fn check_uses(
             ));
         }
         let is_given = holds_value(buffer.class) && buffer.class != Class::Data;
-        if tensor.access != Access::Write && !is_given && !written.contains(&storage(program, id)) {
+        if tensor.access != Access::Write && !is_given && !written.contains(&id) {
             return Err(format!("a step reads what holds a value: nothing has written `{name}` before step {step}"));
         }
     }
@@ -283,5 +269,5 @@ fn check_uses(
 
 fn outputs(program: &Program, launch: &Launch) -> Vec<BufferId> {
     let bound = program.kernel(launch.kernel).tensors.iter().zip(&launch.buffers);
-    bound.filter(|(tensor, _)| tensor.access != Access::Read).map(|(_, id)| storage(program, *id)).collect()
+    bound.filter(|(tensor, _)| tensor.access != Access::Read).map(|(_, id)| *id).collect()
 }

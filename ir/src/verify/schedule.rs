@@ -53,7 +53,7 @@ fn vectors(kernel: &Kernel) -> Checked {
             format!("an axis is vectorised once: `{axis}` is twice")
         })?;
         require(is_innermost(kernel, &kernel.body, vector.axis), || {
-            format!("lanes run along the last axis of an innermost loop: `{axis}` is none")
+            format!("lanes run along the last axis of a loop that holds no `for`: `{axis}` is none")
         })?;
     }
     Ok(())
@@ -67,15 +67,15 @@ fn is_innermost(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool
             let contract = kernel.schedule.contract.as_ref();
             let is_tile =
                 contract.is_some_and(|c| c.n.last().is_some_and(|tile| tile.axis == axis)) && axes.contains(&axis);
-            let is_last = axes.last() == Some(&axis) && body.iter().all(is_straight);
+            let is_last = axes.last() == Some(&axis) && !body.iter().any(is_loop);
             is_tile || is_last || is_innermost(kernel, body, axis)
         }
         Statement::Let(..) | Statement::Store { .. } => false,
     })
 }
 
-fn is_straight(statement: &Statement) -> bool {
-    matches!(statement, Statement::Let(..) | Statement::Store { .. })
+fn is_loop(statement: &Statement) -> bool {
+    matches!(statement, Statement::For(..))
 }
 
 fn unrolled(kernel: &Kernel) -> Checked {
@@ -99,7 +99,9 @@ fn contraction(kernel: &Kernel) -> Checked {
     let Some((axes, value, epilogue)) = find_contraction(&kernel.body, &k) else {
         return Err("`k` has all axes of the one sum that a `for` begins with".to_owned());
     };
-    require(epilogue.iter().all(is_straight), || "the epilogue of a contraction has no loops".to_owned())?;
+    require(epilogue.iter().all(|s| matches!(s, Statement::Let(..) | Statement::Store { .. })), || {
+        "the epilogue of a contraction has no loops".to_owned()
+    })?;
     let tiles = || contract.m.iter().chain(&contract.n).chain(&contract.k);
     for tile in tiles() {
         let held = kernel.axis(tile.axis);

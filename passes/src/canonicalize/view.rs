@@ -95,6 +95,21 @@ pub(super) fn reduction_of_ones(graph: &mut Graph, value: ValueId) -> Option<Val
     Some(builder(graph, value).reshape(x, &shape))
 }
 
+/// A reduction that keeps its axes, only to lose them in a reshape, does not keep them.
+pub(super) fn reduction_reshaped(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
+    let Op::Reshape(_) = graph.node(value).op else { return None };
+    let reduction = graph.operands(value)[0];
+    let op: Op = match graph.node(reduction).op.clone() {
+        Op::Sum(Sum { axes, keep: true }) => Sum { axes, keep: false }.into(),
+        Op::Amax(Amax { axes, keep: true }) => Amax { axes, keep: false }.into(),
+        Op::Amin(Amin { axes, keep: true }) => Amin { axes, keep: false }.into(),
+        _ => return None,
+    };
+    let x = graph.operands(reduction)[0];
+    let fits = op.infer(&[graph.ty(x).clone()]).is_ok_and(|ty| ty == *graph.ty(value));
+    (fits && is_only_for(graph, reduction, value)).then(|| builder(graph, value).emit(op, &[x]))
+}
+
 /// A sum of sums that nothing else reads is one sum. Not for half types, whose inner sum is rounded to a half.
 pub(super) fn sum_of_sum(graph: &mut Graph, value: ValueId) -> Option<ValueId> {
     let Op::Sum(outer) = graph.node(value).op.clone() else { return None };

@@ -8,6 +8,9 @@
 //! 2. a user joins the kernel of its operand: the operand is stored, but not loaded again;
 //! 3. kernels over the same loops that read the same tensor load it once.
 //!
+//! Before, what is cheaper to compute again than to keep is copied for each kernel that needs it; after, a short kernel whose only
+//! user could not take it is computed inside that user.
+//!
 //! A contraction or a window takes pointwise work of its own shape (bias, activation, residual, optimiser update) as epilogue and
 //! nothing else. Rows take everything: softmax, its loss and their backward are one kernel with one row an iteration.
 //!
@@ -26,6 +29,7 @@
 pub(crate) mod domain;
 pub(crate) mod facts;
 pub(crate) mod names;
+mod recompute;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,10 +47,8 @@ const CHEAP: usize = 4;
 
 /// Names the kernel of every value that one computes.
 pub fn run(graph: &mut Graph) {
-    let mut fusion = Fusion::new(graph);
-    fusion.merge_single_uses();
-    fusion.merge_operands();
-    fusion.merge_siblings();
+    recompute::run(graph);
+    let mut fusion = Fusion::fused(graph);
     fusion.dissolve_cheap();
     let groups: Vec<Vec<ValueId>> = fusion.groups.into_values().collect();
     for value in graph.order() {
@@ -107,6 +109,15 @@ impl<'g> Fusion<'g> {
         }
     }
 
+    /// The kernels after the three rounds.
+    fn fused(graph: &'g Graph) -> Fusion<'g> {
+        let mut fusion = Fusion::new(graph);
+        fusion.merge_single_uses();
+        fusion.merge_operands();
+        fusion.merge_siblings();
+        fusion
+    }
+
     fn users(&self, value: ValueId) -> &[ValueId] {
         self.users.get(&value).map_or(&[], Vec::as_slice)
     }
@@ -146,7 +157,7 @@ impl<'g> Fusion<'g> {
             }
             for (at, &reader) in readers.iter().enumerate() {
                 for &earlier in &readers[..at] {
-                    if self.reads_alike(earlier, reader) {
+                    if self.reads_alike(operand, earlier, reader) {
                         self.try_merge(self.group_of[&earlier], self.group_of[&reader]);
                     }
                 }
@@ -154,11 +165,24 @@ impl<'g> Fusion<'g> {
         }
     }
 
-    /// Whether two values go through the same loops.
-    fn reads_alike(&self, a: ValueId, b: ValueId) -> bool {
-        let (a, b) = (&self.facts[&a], &self.facts[&b]);
-        let shared = |kind| !matches!(kind, Kind::Contract);
-        a.result == b.result && a.reduction == b.reduction && shared(a.kind) && shared(b.kind)
+    /// Whether two values read an operand in the same shared loops, axis by axis.
+    fn reads_alike(&self, operand: ValueId, a: ValueId, b: ValueId) -> bool {
+        let loops = |reader: ValueId| -> Option<Vec<Option<usize>>> {
+            let group = self.group_of[&reader];
+            let facts = &self.facts[&reader];
+            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract) {
+                return None;
+            }
+            let domain = Domain::of(&self.groups[&group], &self.facts)?;
+            let read = facts.reads.iter().find(|read| read.value == operand)?;
+            let place = |index: &kiln_ir::Index| {
+                let axis = index.as_axis()?.0 as usize;
+                domain.places[&reader].get(axis).copied().flatten()
+            };
+            Some(read.index.iter().map(place).collect())
+        };
+        let (a, b) = (loops(a), loops(b));
+        a.is_some() && a == b
     }
 
     /// Round 4: a short pointwise kernel whose only user could not take it is computed in that user after all.
@@ -181,6 +205,11 @@ impl<'g> Fusion<'g> {
                 self.groups.remove(&group);
             }
         }
+    }
+
+    /// Whether a value is read outside its kernel.
+    fn is_read_outside(&self, value: ValueId) -> bool {
+        self.is_stored(value, &self.groups[&self.group_of[&value]])
     }
 
     /// Merges two kernels if the result is legal, and worth it.

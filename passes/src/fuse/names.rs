@@ -20,31 +20,38 @@ pub fn of_kernel(graph: &Graph, members: &[ValueId]) -> String {
     let anchor = (members.iter().copied().find(|v| matches!(kind(v), Kind::Contract | Kind::Window)))
         .or_else(|| members.iter().copied().find(|v| kind(v) == Kind::Reduce))
         .unwrap_or(members[members.len() - 1]);
-    let anchor_name = graph.node(anchor).op.name();
+    let node = graph.node(anchor);
+    let updated = updated_parameter(graph, members);
     let gradient = members.iter().find_map(|&value| parameter_of_gradient(graph, value));
-    let module = &graph.node(anchor).place.module;
+    let summed = matches!(kind(&anchor), Kind::Contract | Kind::Reduce);
     let mut parts: Vec<String> = Vec::new();
-    match (&gradient, module.as_str()) {
-        (Some(parameter), _) => parts.extend([parameter.clone(), "grad".to_owned()]),
-        (None, "") => parts.push(anchor_name.to_owned()),
+    match (updated.or(gradient.clone()), node.place.module.as_str()) {
+        (Some(parameter), _) => {
+            parts.push(parameter);
+            parts.extend((summed || gradient.is_some()).then(|| "grad".to_owned()));
+        }
+        (None, "") => parts.push(node.op.name().to_owned()),
         (None, module) => {
             parts.push(module.to_owned());
-            if graph.name_of(anchor).starts_with("d_") && !anchor_name.contains("grad") {
+            if kind(&anchor) == Kind::Contract && (graph.name_of(anchor).starts_with("d_") || node.op.name().ends_with("_grad")) {
                 parts.push("input_grad".to_owned());
-            } else if kind(&anchor) == Kind::Window || anchor_name.contains("grad") {
-                parts.push(anchor_name.to_owned());
+            } else if kind(&anchor) == Kind::Window {
+                let op = node.op.name();
+                parts.push(op.strip_prefix("max_pool_").filter(|_| module.contains("pool")).unwrap_or(op).to_owned());
+            } else if graph.name_of(anchor).starts_with("d_") {
+                parts.push("backward".to_owned());
             }
         }
     }
     let ops: Vec<&str> = members.iter().map(|&value| graph.node(value).op.name()).collect();
     let softmax = ops.contains(&"amax") && ops.contains(&"exp");
-    if kind(&anchor) == Kind::Contract && gradient.is_none() && members.iter().any(|&value| adds_bias(graph, value)) {
+    if kind(&anchor) == Kind::Contract && members.iter().any(|&value| adds_bias(graph, value)) {
         parts.push("bias".to_owned());
     }
     if softmax {
         parts.push("softmax".to_owned());
     }
-    if gradient.is_none() {
+    if !parts.iter().any(|part| part == "grad") {
         let hidden = |op: &str| softmax && ["amax", "exp", "sum", "log"].contains(&op);
         for op in ops.into_iter().filter(|op| TELLING.contains(op) && !hidden(op)) {
             if !parts.iter().any(|part| part == op) {
@@ -73,6 +80,16 @@ pub(crate) fn parameter_of_gradient(graph: &Graph, value: ValueId) -> Option<Str
     let name = graph.name_of(value).strip_prefix("d_")?;
     let parameter = graph.find(name)?;
     matches!(&graph.node(parameter).op, Op::Input(input) if input.role == Role::Parameter).then(|| name.to_owned())
+}
+
+/// The first parameter that a kernel updates.
+fn updated_parameter(graph: &Graph, members: &[ValueId]) -> Option<String> {
+    let updates = graph.outputs().iter().filter(|output| members.contains(&output.value));
+    let mut parameters = updates.filter_map(|output| match (&graph.node(output.updates?).op, output.updates?) {
+        (Op::Input(input), id) if input.role == Role::Parameter => Some(graph.name_of(id).to_owned()),
+        _ => None,
+    });
+    parameters.next()
 }
 
 /// Whether a value adds a weight to something, which is what a bias is.

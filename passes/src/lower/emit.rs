@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
 use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, Number, Op, TensorId, Type, ValueId};
 
-use super::{axis_names, tidy};
+use super::{axis_names, hoist, tidy};
 use crate::bounds::{self, Range};
 use crate::fuse::domain::Domain;
 use crate::fuse::facts::{self, Facts};
@@ -32,8 +32,8 @@ impl Context<'_> {
 /// A kernel, and the values behind its tensors.
 pub struct Emitted {
     pub kernel: Kernel,
-    /// For each tensor: the value, and the type it is seen in.
-    pub operands: Vec<(ValueId, Type)>,
+    /// The value behind each tensor.
+    pub operands: Vec<ValueId>,
 }
 
 /// The kernel of `members`, in topological order, of which it stores `stored`.
@@ -233,12 +233,17 @@ impl<'a> Emitter<'a> {
                 places.push(place.clone());
             }
         }
+        let contraction = members.iter().any(|member| cx.facts[member].kind == Kind::Contract);
         let body = if shared.is_empty() { rows } else { vec![Statement::For(shared, rows)] };
-        let operands = tensors.iter().map(|(value, tensor)| (*value, tensor.ty.clone())).collect();
+        let operands = tensors.iter().map(|(value, _)| *value).collect();
         let tensors = tensors.into_iter().map(|(_, tensor)| tensor).collect();
         let schedule = Schedule { grain: 1, ..Schedule::default() };
         let mut kernel = Kernel { name: name.to_owned(), tensors, axes, locals, body, schedule, places };
         tidy::run(&mut kernel);
+        // The sum of a contraction is its first statement.
+        if !contraction {
+            hoist::run(&mut kernel);
+        }
         Emitted { kernel, operands }
     }
 

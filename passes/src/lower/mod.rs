@@ -18,6 +18,7 @@
 mod axis_names;
 mod emit;
 mod guard;
+mod hoist;
 mod state;
 pub(crate) mod tidy;
 
@@ -46,18 +47,13 @@ pub fn run(graph: &Graph) -> Steps {
 /// A kernel whose tensors are values still.
 struct Draft {
     kernel: Kernel,
-    operands: Vec<Operand>,
+    /// What each tensor of the kernel is.
+    operands: Vec<Memory>,
     /// Drafts that must run before, beside those whose values it reads.
     after: BTreeSet<usize>,
     place: Place,
 }
 
-/// A tensor of a draft.
-#[derive(Clone, PartialEq)]
-struct Operand {
-    value: Memory,
-    ty: Type,
-}
 
 /// What is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -107,8 +103,7 @@ fn drafts(cx: &Context<'_>) -> Vec<Draft> {
                 let members = &groups[name];
                 let outputs: Vec<ValueId> = members.iter().copied().filter(|member| stored.contains(member)).collect();
                 let emitted = emit::kernel(cx, name, members, &outputs);
-                let operand = |(value, ty)| Operand { value: Memory::Value(value), ty };
-                let operands = emitted.operands.into_iter().map(operand).collect();
+                let operands = emitted.operands.into_iter().map(Memory::Value).collect();
                 let place = emitted.kernel.places.last().cloned().unwrap_or(Place::NONE);
                 drafts.push(Draft { kernel: emitted.kernel, operands, after: BTreeSet::new(), place });
                 done.insert(name);
@@ -123,11 +118,9 @@ impl Lowering<'_> {
     /// The draft that writes a memory.
     fn writer(&self, memory: Memory) -> Option<usize> {
         self.drafts.iter().position(|draft| {
-            draft
-                .operands
-                .iter()
-                .zip(&draft.kernel.tensors)
-                .any(|(operand, tensor)| operand.value == memory && tensor.access == Access::Write)
+            draft.operands.iter().zip(&draft.kernel.tensors).any(|(operand, tensor)| {
+                *operand == memory && tensor.access != Access::Read
+            })
         })
     }
 
@@ -135,7 +128,7 @@ impl Lowering<'_> {
     fn readers(&self, memory: Memory) -> Vec<usize> {
         let reads = |draft: &Draft| {
             let mut tensors = draft.operands.iter().zip(&draft.kernel.tensors);
-            tensors.any(|(operand, tensor)| operand.value == memory && tensor.access != Access::Write)
+            tensors.any(|(operand, tensor)| *operand == memory && tensor.access == Access::Read)
         };
         (0..self.drafts.len()).filter(|&at| reads(&self.drafts[at])).collect()
     }
@@ -160,7 +153,7 @@ impl Lowering<'_> {
         let mut before = draft.after.clone();
         for (operand, tensor) in draft.operands.iter().zip(&draft.kernel.tensors) {
             if tensor.access == Access::Read {
-                before.extend(self.writer(operand.value).filter(|&writer| writer != at));
+                before.extend(self.writer(*operand).filter(|&writer| writer != at));
             }
         }
         before
@@ -168,15 +161,13 @@ impl Lowering<'_> {
 
     /// Adds a kernel that copies one memory to another.
     fn copy(&mut self, from: Memory, to: Memory, ty: &Type, name: &str) -> usize {
-        let index: Vec<Index> =
-            (0..ty.rank()).map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis))).collect();
+        let index: Vec<Index> = (0..ty.rank())
+            .map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis)))
+            .collect();
         let names: Vec<String> = (0..ty.rank()).map(|axis| format!("i{axis}")).collect();
         let loops: Vec<AxisId> = index.iter().filter_map(Index::as_axis).collect();
-        let renumber = |id: AxisId| {
-            loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)))
-        };
-        let index: Vec<Index> =
-            index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
+        let renumber = |id: AxisId| loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)));
+        let index: Vec<Index> = index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
         let axes: Vec<Axis> = loops
             .iter()
             .map(|id| Axis { name: names[id.0 as usize].clone(), extent: ty.dim(id.0 as usize), limit: None })
@@ -200,8 +191,7 @@ impl Lowering<'_> {
             schedule: Schedule { grain: 1, ..Schedule::default() },
             places: Vec::new(),
         };
-        let operand = |value| Operand { value, ty: ty.clone() };
-        let operands = vec![operand(from), operand(to)];
+        let operands = vec![from, to];
         self.drafts.push(Draft { kernel, operands, after: BTreeSet::new(), place: Place::NONE });
         self.drafts.len() - 1
     }
@@ -210,55 +200,31 @@ impl Lowering<'_> {
     fn finish(self, storage: &BTreeMap<Memory, Memory>) -> Steps {
         let graph = self.cx.graph;
         let after: Vec<BTreeSet<usize>> = (0..self.drafts.len()).map(|at| self.direct(at)).collect();
-        let mut steps = Steps {
-            max_batch: self.cx.max_batch,
-            slots: Vec::new(),
-            steps: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-        };
-        let mut numbers: BTreeMap<(Memory, Type), usize> = BTreeMap::new();
+        let mut steps =
+            Steps { max_batch: self.cx.max_batch, slots: Vec::new(), steps: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
+        let mut numbers: BTreeMap<Memory, usize> = BTreeMap::new();
         for (value, input) in graph.inputs() {
-            let slot = Slot {
-                name: graph.name_of(value).to_owned(),
-                ty: graph.ty(value).clone(),
-                class: class(input),
-                init: input.init.clone(),
-                alias: None,
-            };
-            if matches!(input.role, Role::Data | Role::Scalar) {
+            let slot = Slot { name: graph.name_of(value).to_owned(), ty: graph.ty(value).clone(), class: class(input), init: input.init.clone() };
+            if input.role == Role::Data {
                 steps.inputs.push(steps.slots.len());
             }
-            numbers.insert((Memory::Value(value), slot.ty.clone()), steps.slots.len());
+            numbers.insert(Memory::Value(value), steps.slots.len());
             steps.slots.push(slot);
         }
-        let outputs: BTreeMap<Memory, usize> =
-            state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
+        let outputs: BTreeMap<Memory, usize> = state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
         for (draft, after) in self.drafts.into_iter().zip(after) {
             let mut slots = Vec::new();
             for operand in &draft.operands {
-                let memory = storage.get(&operand.value).copied().unwrap_or(operand.value);
-                let own = own_type(graph, memory);
-                let owner = *numbers.entry((memory, own.clone())).or_insert_with(|| {
-                    steps.slots.push(new_slot(graph, memory, own.clone(), outputs.get(&memory).copied()));
+                let memory = storage.get(operand).copied().unwrap_or(*operand);
+                slots.push(*numbers.entry(memory).or_insert_with(|| {
+                    steps.slots.push(new_slot(graph, memory, outputs.get(&memory).copied()));
                     steps.slots.len() - 1
-                });
-                let slot = *numbers.entry((memory, operand.ty.clone())).or_insert_with(|| {
-                    let name = format!("{}{}", steps.slots[owner].name, operand.ty.shape);
-                    steps.slots.push(Slot {
-                        name,
-                        ty: operand.ty.clone(),
-                        alias: Some(owner),
-                        ..steps.slots[owner].clone()
-                    });
-                    steps.slots.len() - 1
-                });
-                slots.push(slot);
+                }));
             }
             steps.steps.push(Step { kernel: draft.kernel, slots, after, place: draft.place });
         }
         for (_, memory) in state::outputs(graph) {
-            steps.outputs.extend(numbers.get(&(memory, own_type(graph, memory))));
+            steps.outputs.extend(numbers.get(&memory));
         }
         steps
     }
@@ -272,10 +238,6 @@ fn value_of(graph: &Graph, memory: Memory) -> ValueId {
     }
 }
 
-fn own_type(graph: &Graph, memory: Memory) -> Type {
-    graph.ty(value_of(graph, memory)).clone()
-}
-
 fn class(input: &Input) -> Class {
     match input.role {
         Role::Data => Class::Data,
@@ -286,10 +248,11 @@ fn class(input: &Input) -> Class {
     }
 }
 
-fn new_slot(graph: &Graph, memory: Memory, ty: Type, output: Option<usize>) -> Slot {
+fn new_slot(graph: &Graph, memory: Memory, output: Option<usize>) -> Slot {
     let value = value_of(graph, memory);
+    let ty = graph.ty(value).clone();
     let name = graph.name_of(value).to_owned();
-    let slot = |name: String, class| Slot { name, ty: ty.clone(), class, init: Init::Zeros, alias: None };
+    let slot = |name: String, class| Slot { name, ty: ty.clone(), class, init: Init::Zeros };
     if let Some(at) = output {
         return slot(graph.outputs()[at].name.clone(), Class::Output);
     }

@@ -79,7 +79,7 @@ fn write_over(lowering: &mut Lowering<'_>, input: ValueId, value: ValueId) -> bo
     }
     let position = |memory: Memory| {
         let operands = &lowering.drafts[writer].operands;
-        let mut found = (0..operands.len()).filter(|&at| operands[at].value == memory);
+        let mut found = (0..operands.len()).filter(|&at| operands[at] == memory);
         (found.next(), found.next().is_some())
     };
     let (written, _) = position(new);

@@ -10,8 +10,8 @@
 use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Monoid};
 
-use super::MACHINE;
 use super::rewrite::{self, axes_of, divisor, stride};
+use super::MACHINE;
 
 /// Below this many products the plain loops are as good.
 const MIN_PRODUCTS: usize = 256;
@@ -36,8 +36,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
         axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
     };
-    let (rows, columns, depth) =
-        (count(kernel, &roles.rows), count(kernel, &roles.columns), count(kernel, &roles.summed));
+    let (rows, columns, depth) = (count(kernel, &roles.rows), count(kernel, &roles.columns), count(kernel, &roles.summed));
     if rows * columns * depth < MIN_PRODUCTS || columns < 4 || rows < 2 {
         return false;
     }
@@ -49,17 +48,15 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         thread = divide(kernel, &mut roles, thread, pack_b);
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
-    let k = depth_tiles(kernel, &roles.summed);
+    let k = depth_tiles(kernel, &roles.summed, max_batch);
     let depth_tile: usize = k.iter().map(|tile| tile.size).product();
     let width = (MACHINE.pack_bytes / 4 / depth_tile.max(1)).clamp(MACHINE.columns, 512);
-    let n = tiles(kernel, &roles.columns, width, max_batch);
+    let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
-    let height =
-        (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
-    let m = tiles(kernel, &roles.rows, height, max_batch);
+    let height = (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+    let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
-    let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64
-        / MACHINE.products_per_ns;
+    let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64 / MACHINE.products_per_ns;
     kernel.schedule.grain = if row_thread {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
         ((MACHINE.chunk_ns / row_ns) as usize).clamp(1, 1 << 16).next_multiple_of(MACHINE.rows)
@@ -67,8 +64,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         ((MACHINE.chunk_ns / item_ns) as usize).max(1)
     };
     let order = [roles.outer.clone(), roles.rows.clone(), roles.columns.clone()].concat();
-    let order: Vec<AxisId> =
-        thread.iter().copied().chain(order.into_iter().filter(|axis| !thread.contains(axis))).collect();
+    let order: Vec<AxisId> = thread.iter().copied().chain(order.into_iter().filter(|axis| !thread.contains(axis))).collect();
     if let [Statement::For(axes, _)] = kernel.body.as_mut_slice() {
         *axes = order;
     }
@@ -120,8 +116,7 @@ fn roles(kernel: &Kernel) -> Option<Roles> {
     let [rows, mut columns] = [sides[1 - b_factor].clone(), sides[b_factor].clone()];
     // The batch of a convolution is beside its columns: each sample is a contraction of its own.
     let batch = |axis: &AxisId| kernel.axis(*axis).extent.batch;
-    let mut outer: Vec<AxisId> =
-        axes.iter().copied().filter(|axis| !rows.contains(axis) && !columns.contains(axis)).collect();
+    let mut outer: Vec<AxisId> = axes.iter().copied().filter(|axis| !rows.contains(axis) && !columns.contains(axis)).collect();
     if columns.iter().any(|axis| !batch(axis)) {
         outer.extend(columns.iter().copied().filter(batch));
         columns.retain(|axis| !batch(axis));
@@ -145,9 +140,7 @@ fn collapses(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId], uni
     let Some((_, _, factors)) = factors(kernel) else { return false };
     let Expr::Load(load) = factors[factor] else { return false };
     let strides = |axes: &[AxisId]| -> Option<Vec<(Dim, i64)>> {
-        axes.iter()
-            .map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?)))
-            .collect()
+        axes.iter().map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?))).collect()
     };
     let (Some(side), Some(summed)) = (strides(side), strides(&roles.summed)) else { return false };
     let breaks = |axes: &[(Dim, i64)]| {
@@ -178,20 +171,12 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
 }
 
 /// Tiles of the summed axes: whole, unless the sum is long; then its outermost axis is cut.
-fn depth_tiles(kernel: &Kernel, axes: &[AxisId]) -> Vec<Tile> {
-    let extent = |axis: AxisId| kernel.axis(axis).extent;
+fn depth_tiles(kernel: &Kernel, axes: &[AxisId], max_batch: usize) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let mut held = 1;
     for &axis in axes.iter().rev() {
-        let size = match extent(axis).as_fixed() {
-            Some(extent) if held * extent <= MAX_DEPTH => extent,
-            Some(extent) => {
-                // Equal tiles.
-                let fits = (MAX_DEPTH / held).clamp(1, extent);
-                extent.div_ceil(extent.div_ceil(fits))
-            }
-            None => (MAX_DEPTH / held).max(1),
-        };
+        let extent = kernel.axis(axis).extent.at(max_batch);
+        let size = equal_parts(extent, MAX_DEPTH / held, 1);
         held *= size;
         tiles.push(Tile { axis, size });
     }
@@ -200,16 +185,21 @@ fn depth_tiles(kernel: &Kernel, axes: &[AxisId]) -> Vec<Tile> {
 }
 
 /// Tiles of rows or columns with about `wanted` positions: the innermost axes whole, the next in equal parts, one position of the rest.
-fn tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, max_batch: usize) -> Vec<Tile> {
+fn tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, multiple: usize, max_batch: usize) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let mut held = 1;
     for &axis in axes.iter().rev() {
         let extent = kernel.axis(axis).extent.at(max_batch).max(1);
-        let fits = (wanted / held).clamp(1, extent);
-        let size = extent.div_ceil(extent.div_ceil(fits));
+        let size = equal_parts(extent, wanted / held, if held == 1 { multiple } else { 1 });
         held *= size;
         tiles.push(Tile { axis, size });
     }
     tiles.reverse();
     tiles
+}
+
+/// The size of equal parts of at most `most`; if there are several, a multiple.
+fn equal_parts(extent: usize, most: usize, multiple: usize) -> usize {
+    let parts = extent.div_ceil(most.clamp(1, extent));
+    if parts == 1 { extent } else { extent.div_ceil(parts).next_multiple_of(multiple).min(extent) }
 }

@@ -1,8 +1,9 @@
 //! Chooses how each kernel runs: what threads divide, the tiles of contractions, and which loops are split or written out.
 //!
 //! Everything is fixed by shapes and the greatest batch, nothing by the number of threads, so results are the same bits on every
-//! machine size. Four steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
-//! are split so that the division is decided when the kernel is compiled; contractions get tiles for the micro-kernel; the rest gets threads.
+//! machine size. Five steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
+//! are split so that the division is decided when the kernel is compiled; contractions get tiles for the micro-kernel; the rest gets longer
+//! inner loops and threads.
 //!
 //! **Before:** kernels with the default schedule. **After:** every kernel has `thread`, `grain`, `unroll` and, where one fits, `contract`.
 //!
@@ -16,6 +17,7 @@
 //! **Source:** tiles follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008); the phases of exact divisions are
 //! those of sub-pixel convolution.
 
+mod collapse;
 mod contract;
 mod phases;
 pub(crate) mod rewrite;
@@ -58,10 +60,12 @@ pub(crate) const MACHINE: Machine = Machine {
 /// Schedules every kernel.
 pub fn run(steps: &mut Steps) {
     split_reduction::run(steps);
-    for step in &mut steps.steps {
-        phases::run(&mut step.kernel);
-        if !contract::run(&mut step.kernel, steps.max_batch) {
-            threads::run(&mut step.kernel, steps.max_batch);
+    for at in 0..steps.steps.len() {
+        phases::run(&mut steps.steps[at].kernel);
+        if !contract::run(&mut steps.steps[at].kernel, steps.max_batch) {
+            collapse::run(&mut steps.steps[at].kernel);
+            threads::run(&mut steps.steps[at].kernel, steps.max_batch);
         }
+        rewrite::renumber_axes(&mut steps.steps[at].kernel);
     }
 }

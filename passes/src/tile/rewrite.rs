@@ -38,6 +38,46 @@ fn substitute_axis(kernel: &mut Kernel, axis: AxisId, by: &Index) {
     kernel.body = map_indices(&kernel.body, &replace);
 }
 
+/// Numbers the axes as the loops come and drops those without a loop.
+pub fn renumber_axes(kernel: &mut Kernel) {
+    let mut axes: Vec<AxisId> = Vec::new();
+    looped(&kernel.body, &mut axes);
+    let number = |id: AxisId| AxisId(axes.iter().position(|&held| held == id).expect("a used axis has a loop") as u32);
+    let in_index = |index: &Index| index.substitute(&mut |id| Index::axis(number(id)), &mut Expr::clone);
+    kernel.body = relooped(map_indices(&kernel.body, &in_index), &number);
+    kernel.axes = axes.iter().map(|&axis| kernel.axis(axis).clone()).collect();
+    let schedule = &mut kernel.schedule;
+    schedule.thread.iter_mut().chain(&mut schedule.unroll).for_each(|axis| *axis = number(*axis));
+    schedule.vector.iter_mut().for_each(|vector| vector.axis = number(vector.axis));
+    if let Some(contract) = &mut schedule.contract {
+        let tiles = contract.m.iter_mut().chain(&mut contract.n).chain(&mut contract.k);
+        tiles.for_each(|tile| tile.axis = number(tile.axis));
+    }
+}
+
+fn looped(statements: &[Statement], axes: &mut Vec<AxisId>) {
+    for statement in statements {
+        match statement {
+            Statement::For(own, inner) => {
+                axes.extend(own);
+                looped(inner, axes);
+            }
+            Statement::Reduce { axes: own, .. } => axes.extend(own),
+            Statement::Let(..) | Statement::Store { .. } => {}
+        }
+    }
+}
+
+fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Vec<Statement> {
+    let axes = |axes: Vec<AxisId>| axes.into_iter().map(number).collect();
+    let statement = |statement| match statement {
+        Statement::For(own, inner) => Statement::For(axes(own), relooped(inner, number)),
+        Statement::Reduce { axes: own, lets, results } => Statement::Reduce { axes: axes(own), lets, results },
+        other => other,
+    };
+    statements.into_iter().map(statement).collect()
+}
+
 /// The statements with every index replaced.
 pub fn map_indices(statements: &[Statement], index: &dyn Fn(&Index) -> Index) -> Vec<Statement> {
     let mapped = tidy::map_exprs(statements, &mut |expr| expr_indices(expr, index), &|id| id);

@@ -4,7 +4,7 @@
 //! How many partial results there are follows from the shape alone, so the bits do not depend on the threads. For the weight gradient of a
 //! convolution they are the gradients of single samples; for a sum over a whole tensor those of its first axis.
 
-use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
+use kiln_ir::kernel::{Access, Kernel, Local, Reduction, Schedule, Statement, Tensor};
 use kiln_ir::program::Class;
 use kiln_ir::{AxisId, Dim, Expr, Index, Init, Load, LocalId, Monoid, TensorId, Type};
 
@@ -38,21 +38,10 @@ pub fn run(steps: &mut Steps) {
         for (number, part) in parts.iter().enumerate() {
             debug_assert_eq!(number, part.number);
             let name = format!("{}_partial", part.name);
-            steps.slots.push(Slot {
-                name,
-                ty: part.ty.clone(),
-                class: Class::Workspace,
-                init: Init::Zeros,
-                alias: None,
-            });
+            steps.slots.push(Slot { name, ty: part.ty.clone(), class: Class::Workspace, init: Init::Zeros });
         }
         let first = steps.steps.len();
-        steps.steps[at] = Step {
-            kernel: combine,
-            slots: combine_slots,
-            after: after.iter().copied().chain([first]).collect(),
-            place: place.clone(),
-        };
+        steps.steps[at] = Step { kernel: combine, slots: combine_slots, after: after.iter().copied().chain([first]).collect(), place: place.clone() };
         steps.steps.push(Step { kernel: partial, slots: partial_slots, after, place });
     }
 }
@@ -80,10 +69,7 @@ fn splittable(kernel: &mut Kernel, max_batch: usize) -> Option<AxisId> {
     let contraction = matches!(results.as_slice(), [result] if matches!(result.value, Expr::Binary(kiln_ir::Binary::Mul, ..)) && shared.len() > 1);
     let operations = threads::cost(kernel, &kernel.body, max_batch);
     let long = match contraction {
-        true => {
-            results_count / (MACHINE.rows * MACHINE.columns) < MANY_TILES
-                && operations / MACHINE.products_per_ns > MACHINE.chunk_ns
-        }
+        true => results_count / (MACHINE.rows * MACHINE.columns) < MANY_TILES && operations / MACHINE.products_per_ns > MACHINE.chunk_ns,
         false => results_count < MANY_RESULTS && operations / MACHINE.operations_per_ns > MACHINE.chunk_ns,
     };
     if !long || shared.iter().any(|&axis| kernel.axis(axis).extent.batch) {
@@ -98,8 +84,7 @@ fn splittable(kernel: &mut Kernel, max_batch: usize) -> Option<AxisId> {
     }
     // One long axis of a constant extent: equal parts of it.
     let extent = kernel.axis(axis).extent.as_fixed()?;
-    let size =
-        rewrite::divisor(extent, extent.div_ceil(MAX_PARTS).max(MIN_INNER), extent.div_ceil(MAX_PARTS), extent / 2)?;
+    let size = rewrite::divisor(extent, extent.div_ceil(MAX_PARTS).max(MIN_INNER), extent.div_ceil(MAX_PARTS), extent / 2)?;
     let (outer, rest) = rewrite::split(kernel, axis, size, ("_part", ""));
     let body = match kernel.body.as_mut_slice() {
         [Statement::For(_, inner)] => inner.as_mut_slice(),
@@ -159,8 +144,7 @@ fn partial(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first
     let mut partial = kernel.clone();
     partial.name = format!("{}_partial", kernel.name);
     partial.body = vec![Statement::For(loops, body)];
-    let tensor =
-        |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Write };
+    let tensor = |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Write };
     partial.tensors.extend(parts.iter().map(tensor));
     finish(partial, slots, first)
 }
@@ -178,8 +162,7 @@ fn combine(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first
     let mut body = vec![Statement::Reduce { axes: vec![axis], lets: Vec::new(), results }];
     body.extend(rest);
     combine.body = if shared.is_empty() { body } else { vec![Statement::For(shared, body)] };
-    let tensor =
-        |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Read };
+    let tensor = |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Read };
     combine.tensors.extend(parts.iter().map(tensor));
     finish(combine, slots, first)
 }
@@ -207,16 +190,7 @@ fn finish(mut kernel: Kernel, slots: &[usize], first: usize) -> (Kernel, Vec<usi
     let number = |id: TensorId| TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is used") as u32);
     kernel.body = tidy::with_tensors(&kernel.body, &number);
     kernel.tensors = order.iter().map(|&at| kernel.tensors[at].clone()).collect();
-    let mut axes: Vec<AxisId> = Vec::new();
-    looped(&kernel.body, &mut axes);
-    let renumber = |id: AxisId| AxisId(axes.iter().position(|&held| held == id).expect("it is looped over") as u32);
-    kernel.body = relooped(
-        rewrite::map_indices(&kernel.body, &|index| {
-            index.substitute(&mut |id| Index::axis(renumber(id)), &mut Expr::clone)
-        }),
-        &renumber,
-    );
-    kernel.axes = axes.iter().map(|&axis| kernel.axis(axis).clone()).collect::<Vec<Axis>>();
+    rewrite::renumber_axes(&mut kernel);
     tidy::run(&mut kernel);
     (kernel, order.iter().map(|&at| all[at]).collect())
 }
@@ -229,27 +203,4 @@ fn stored(statements: &[Statement], used: &mut Vec<TensorId>) {
             _ => {}
         }
     }
-}
-
-fn looped(statements: &[Statement], axes: &mut Vec<AxisId>) {
-    for statement in statements {
-        match statement {
-            Statement::For(own, inner) => {
-                axes.extend(own);
-                looped(inner, axes);
-            }
-            Statement::Reduce { axes: own, .. } => axes.extend(own),
-            _ => {}
-        }
-    }
-}
-
-fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Vec<Statement> {
-    let axes = |axes: Vec<AxisId>| axes.into_iter().map(number).collect();
-    let statement = |statement| match statement {
-        Statement::For(own, inner) => Statement::For(axes(own), relooped(inner, number)),
-        Statement::Reduce { axes: own, lets, results } => Statement::Reduce { axes: axes(own), lets, results },
-        other => other,
-    };
-    statements.into_iter().map(statement).collect()
 }
