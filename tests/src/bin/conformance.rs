@@ -16,15 +16,18 @@ struct Arguments {
     /// Only the first steps of each training program.
     #[arg(long)]
     steps: Option<usize>,
+    /// Only the program, operator or table of this name.
+    #[arg(long)]
+    only: Option<String>,
     /// The directory: `programs/`, `operators/`, `tables/`.
     directory: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let backend = if arguments.interpreter { Backend::Interpreter } else { Backend::Jit };
-    match conformance::run(&arguments.directory, Options { backend, steps: arguments.steps }, &mut io::stdout().lock())
-    {
+    let Arguments { interpreter, steps, only, directory } = Arguments::parse();
+    let backend = if interpreter { Backend::Interpreter } else { Backend::Jit };
+    let options = Options { backend, steps, only };
+    match conformance::run(&directory, &options, &mut io::stdout().lock()) {
         Ok(summary) if summary.failed() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

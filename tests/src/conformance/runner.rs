@@ -8,9 +8,9 @@ use super::tensors::{ReadError, entries};
 use super::{Checks, Engine, EngineError, Options, Outcome, ProgramFolder, Run, Tally, Tolerance};
 
 /// Every run of every folder of `programs/`, a line each.
-pub fn programs(folder: &Path, options: Options, out: &mut dyn Write) -> Result<Tally, ReadError> {
+pub fn programs(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
-    for path in entries(folder)?.iter().filter(|path| path.is_dir()) {
+    for path in entries(folder)?.iter().filter(|path| path.is_dir() && options.selects(path)) {
         let program = ProgramFolder::read(path)?;
         for run in &program.file.runs {
             let outcome = check(&program, run, options)?;
@@ -22,7 +22,7 @@ pub fn programs(folder: &Path, options: Options, out: &mut dyn Write) -> Result<
 }
 
 /// One run.
-fn check(program: &ProgramFolder, run: &Run, options: Options) -> Result<Outcome, ReadError> {
+fn check(program: &ProgramFolder, run: &Run, options: &Options) -> Result<Outcome, ReadError> {
     if let Some(missing) = beyond(program, run) {
         return Ok(Outcome::Unsupported(missing));
     }
