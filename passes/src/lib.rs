@@ -11,6 +11,7 @@ pub mod lower;
 pub mod order_steps;
 pub mod plan_memory;
 pub mod program;
+pub mod reuse;
 pub mod steps;
 pub mod tile;
 pub mod vectorize;

@@ -8,7 +8,7 @@ use kiln_ir::{Graph, Place, Program};
 
 use crate::plan_memory::{self, Request};
 use crate::steps::{Slot, Steps};
-use crate::{fuse, lower, order_steps, tile, vectorize};
+use crate::{fuse, lower, order_steps, reuse, tile, vectorize};
 
 /// Compiles optimised graphs, one an entry, to a program.
 pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
@@ -20,6 +20,7 @@ pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
         tile::run(&mut steps);
         vectorize::run(&mut steps);
         order_steps::run(&mut steps);
+        reuse::run(&mut steps);
         (name, steps)
     });
     join(name, max_batch, entries.collect())

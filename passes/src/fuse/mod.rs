@@ -47,8 +47,8 @@ const CHEAP: usize = 4;
 
 /// Names the kernel of every value that one computes.
 pub fn run(graph: &mut Graph) {
-    recompute::run(graph);
-    let mut fusion = Fusion::fused(graph);
+    let homes = recompute::run(graph);
+    let mut fusion = Fusion::fused(graph, &homes);
     fusion.dissolve_cheap();
     let groups: Vec<Vec<ValueId>> = fusion.groups.into_values().collect();
     for value in graph.order() {
@@ -109,9 +109,12 @@ impl<'g> Fusion<'g> {
         }
     }
 
-    /// The kernels after the three rounds.
-    fn fused(graph: &'g Graph) -> Fusion<'g> {
+    /// The kernels after the three rounds. The first of each pair belongs where the second is.
+    fn fused(graph: &'g Graph, homes: &[(ValueId, ValueId)]) -> Fusion<'g> {
         let mut fusion = Fusion::new(graph);
+        for (value, home) in homes {
+            fusion.try_merge(fusion.group_of[value], fusion.group_of[home]);
+        }
         fusion.merge_single_uses();
         fusion.merge_operands();
         fusion.merge_siblings();
