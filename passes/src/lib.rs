@@ -12,6 +12,7 @@ pub mod order_steps;
 pub mod plan_memory;
 pub mod program;
 pub mod reuse;
+mod statements;
 pub mod steps;
 pub mod tile;
 pub mod vectorize;

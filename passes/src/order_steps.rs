@@ -44,11 +44,13 @@ pub fn run(steps: &mut Steps) {
                 let tensors = step.slots.iter().zip(&step.kernel.tensors);
                 tensors.into_iter().any(|(&held, tensor)| held == slot && tensor.access == Access::Write)
             };
-            temporary.map(|slot| match (written(slot), readers[slot].iter().all(|r| *r == at || done.contains(r))) {
-                (true, false) => size(slot),
-                (false, true) => -size(slot),
-                _ => 0,
-            }).sum::<i64>()
+            temporary
+                .map(|slot| match (written(slot), readers[slot].iter().all(|r| *r == at || done.contains(r))) {
+                    (true, false) => size(slot),
+                    (false, true) => -size(slot),
+                    _ => 0,
+                })
+                .sum::<i64>()
         };
         let next = ready.min_by_key(|&at| (growth(at), at)).expect("dependences have no cycle");
         order.push(next);

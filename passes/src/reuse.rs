@@ -32,7 +32,8 @@ pub fn run(steps: &mut Steps) {
 /// Merges one operand of a step with one result, and says which slots these are.
 fn merge(steps: &mut Steps, at: usize) -> Option<(usize, usize)> {
     let step = &steps.steps[at];
-    let tensors = || step.kernel.tensors.iter().enumerate().zip(&step.slots).map(|((n, tensor), &slot)| (n, tensor, slot));
+    let tensors =
+        || step.kernel.tensors.iter().enumerate().zip(&step.slots).map(|((n, tensor), &slot)| (n, tensor, slot));
     for (written, _, result) in tensors().filter(|(_, tensor, _)| tensor.access == Access::Write) {
         for (read, _, operand) in tensors().filter(|(_, tensor, _)| tensor.access == Access::Read) {
             let temporary = !steps.slots[operand].is_persistent() && !steps.slots[result].is_persistent();

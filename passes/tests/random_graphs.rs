@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, check, examples, input, require_disjoint};
+use common::{Random, check, examples, input};
 use kiln_ir::ops::*;
 use kiln_ir::{Builder, DType, Dim, Graph, Number, Op, Place, Role, Shape, Type, ValueId};
 
@@ -76,7 +76,6 @@ fn random_graphs_compile() {
         let program = program.unwrap_or_else(|_| panic!("seed {seed}:\n{graph}"));
         let again = kiln_passes::program::run("test", vec![("entry".to_owned(), graph.clone())]);
         assert!(program == again, "seed {seed} compiles differently the second time");
-        require_disjoint(&program);
     }
 }
 
@@ -185,14 +184,27 @@ fn step(graph: &mut Graph, random: &mut Random, x: ValueId, values: &[ValueId]) 
         }
         14 if rank == 4 && ty.dim(2).factor >= 3 && ty.dim(3).factor >= 3 => {
             let channels = ty.dim(1).factor;
-            let slope = b.emit(Iota { axis: 0, dtype: DType::F32, shape: vec![Dim::fixed(2), Dim::fixed(channels), Dim::fixed(3), Dim::fixed(3)] }, &[]);
+            let slope = b.emit(
+                Iota {
+                    axis: 0,
+                    dtype: DType::F32,
+                    shape: vec![Dim::fixed(2), Dim::fixed(channels), Dim::fixed(3), Dim::fixed(3)],
+                },
+                &[],
+            );
             let weight = b.emit(Cos {}, &[slope]);
             let stride = 1 + random.below(2);
             let conv = Conv { stride: vec![stride; 2], padding: vec![1; 2], dilation: vec![1; 2], groups: 1 };
             Some(b.emit(conv, &[x, weight]))
         }
         15 if rank == 4 && ty.dim(2).factor >= 2 && ty.dim(3).factor >= 2 => {
-            let pool = MaxPool { kernel: vec![2; 2], stride: vec![2; 2], padding: vec![0; 2], dilation: vec![1; 2], ceil: random.below(2) == 0 };
+            let pool = MaxPool {
+                kernel: vec![2; 2],
+                stride: vec![2; 2],
+                padding: vec![0; 2],
+                dilation: vec![1; 2],
+                ceil: random.below(2) == 0,
+            };
             Some(b.emit(pool, &[x]))
         }
         _ => Some(b.neg(x)),

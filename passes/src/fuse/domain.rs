@@ -58,7 +58,8 @@ impl Domain {
                     shared.iter().position(|&(_, shared)| shared == class)
                 };
                 let unit = |axis: usize| facts[&members[at]].result[axis] == Dim::ONE;
-                places.insert(members[at], (0..count).map(|axis| if unit(axis) { None } else { place(axis) }).collect());
+                places
+                    .insert(members[at], (0..count).map(|axis| if unit(axis) { None } else { place(axis) }).collect());
             }
         }
         Some(Domain { axes: extents?, places, representative })
@@ -135,7 +136,12 @@ impl Axes {
     }
 
     /// The member that gives the order, and its axes that every member of the part shares, each with its class.
-    fn shared(&self, part: &[usize], members: &[ValueId], facts: &BTreeMap<ValueId, Facts>) -> (usize, Vec<(usize, usize)>) {
+    fn shared(
+        &self,
+        part: &[usize],
+        members: &[ValueId],
+        facts: &BTreeMap<ValueId, Facts>,
+    ) -> (usize, Vec<(usize, usize)>) {
         let count = |&at: &usize| facts[&members[at]].result.iter().filter(|&&dim| dim != Dim::ONE).count();
         let most = part.iter().map(count).max().unwrap_or(0);
         let first = part.iter().copied().find(|at| count(at) == most).expect("a part has a member");

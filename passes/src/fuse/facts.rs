@@ -61,7 +61,13 @@ pub fn facts(graph: &Graph, value: ValueId, in_place: &dyn Fn(ValueId) -> bool) 
     let result = graph.ty(value).shape.0.clone();
     let axes: Vec<Dim> = result.iter().chain(&body.reduction).copied().collect();
     let max_batch = graph.max_batch.unwrap_or(1);
-    let mut walk = Walk { graph, in_place, ranges: &|id| bounds::of_extent(axes[id.0 as usize], max_batch), reads: Vec::new(), cost: 0 };
+    let mut walk = Walk {
+        graph,
+        in_place,
+        ranges: &|id| bounds::of_extent(axes[id.0 as usize], max_batch),
+        reads: Vec::new(),
+        cost: 0,
+    };
     let value_expr = body.value.substitute_axes(&mut |id| unit_axis(id, axes[id.0 as usize]));
     walk.expr(&value_expr, &graph.operands(value), false);
     let (reads, cost) = (walk.reads, walk.cost);

@@ -173,7 +173,8 @@ impl<'g> Fusion<'g> {
         let loops = |reader: ValueId| -> Option<Vec<Option<usize>>> {
             let group = self.group_of[&reader];
             let facts = &self.facts[&reader];
-            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract) {
+            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract)
+            {
                 return None;
             }
             let domain = Domain::of(&self.groups[&group], &self.facts)?;
@@ -248,7 +249,9 @@ impl<'g> Fusion<'g> {
     /// The shared loops of members that can be one kernel.
     fn legal(&self, members: &[ValueId]) -> Option<Domain> {
         let domain = Domain::of(members, &self.facts)?;
-        let of_kind = |kind| members.iter().filter(|member| self.facts[member].kind == kind && self.facts[member].reduces()).collect();
+        let of_kind = |kind| {
+            members.iter().filter(|member| self.facts[member].kind == kind && self.facts[member].reduces()).collect()
+        };
         let (contractions, windows, reductions): (Vec<_>, Vec<_>, Vec<_>) =
             (of_kind(Kind::Contract), of_kind(Kind::Window), of_kind(Kind::Reduce));
         let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
@@ -259,9 +262,10 @@ impl<'g> Fusion<'g> {
         let alike = windows.iter().all(|window| self.facts[window].reduction == self.facts[windows[0]].reduction);
         let alone = reductions.is_empty() && (contractions.is_empty() || anchors == 1) && alike;
         // What an anchor reads has to be there before its loop; its operands are therefore outside.
-        let anchored = contractions.iter().chain(&windows).all(|anchor| {
-            self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value))
-        });
+        let anchored = contractions
+            .iter()
+            .chain(&windows)
+            .all(|anchor| self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value)));
         (alone && anchored && members.iter().all(full)).then_some(domain)
     }
 

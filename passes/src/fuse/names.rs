@@ -10,7 +10,8 @@ use super::facts;
 const MAX_LENGTH: usize = 40;
 /// Ops that a reader looks for in a name. The rest (arithmetic, comparisons, conversions) goes without saying.
 const TELLING: [&str; 16] = [
-    "relu", "tanh", "sigmoid", "erf", "exp", "log", "sqrt", "sin", "cos", "pow", "sum", "amax", "amin", "argmax", "concat", "one_hot",
+    "relu", "tanh", "sigmoid", "erf", "exp", "log", "sqrt", "sin", "cos", "pow", "sum", "amax", "amin", "argmax",
+    "concat", "one_hot",
 ];
 
 /// A name for the kernel of these values, which are in topological order.
@@ -32,7 +33,9 @@ pub fn of_kernel(graph: &Graph, members: &[ValueId]) -> String {
         (None, "") => parts.push(node.op.name().to_owned()),
         (None, module) => {
             parts.push(module.to_owned());
-            if kind(&anchor) == Kind::Contract && (graph.name_of(anchor).starts_with("d_") || node.op.name().ends_with("_grad")) {
+            if kind(&anchor) == Kind::Contract
+                && (graph.name_of(anchor).starts_with("d_") || node.op.name().ends_with("_grad"))
+            {
                 parts.push("input_grad".to_owned());
             } else if kind(&anchor) == Kind::Window {
                 let op = node.op.name();

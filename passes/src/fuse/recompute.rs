@@ -27,7 +27,9 @@ pub fn run(graph: &mut Graph) -> Vec<(ValueId, ValueId)> {
             let operands: Vec<ValueId> = graph.operands(value).into_iter().map(same).collect();
             // The operands have the types they had, so there is nothing to report.
             let Ok(copy) = graph.add(node.op, &operands, &node.name, &node.place) else { continue };
-            homes.extend(operands.iter().filter(|operand| copies.values().any(|held| held == *operand)).map(|&o| (o, copy)));
+            homes.extend(
+                operands.iter().filter(|operand| copies.values().any(|held| held == *operand)).map(|&o| (o, copy)),
+            );
             copies.insert(value, copy);
         }
         for user in users {
@@ -111,5 +113,9 @@ fn is_candidate(fusion: &Fusion<'_>, value: ValueId) -> bool {
         fusion.graph.operands(**user).contains(&value) && !matches!(kind, Kind::Contract | Kind::Window)
     };
     let mut outside = fusion.users(value).iter().filter(|user| fusion.group_of[user] != group);
-    pointwise && large && !fusion.outputs.contains(&value) && outside.all(|user| direct(&user)) && !facts::is_leaf(fusion.graph, value)
+    pointwise
+        && large
+        && !fusion.outputs.contains(&value)
+        && outside.all(|user| direct(&user))
+        && !facts::is_leaf(fusion.graph, value)
 }

@@ -13,6 +13,7 @@ use super::{axis_names, hoist, tidy};
 use crate::bounds::{self, Range};
 use crate::fuse::domain::Domain;
 use crate::fuse::facts::{self, Facts};
+use crate::statements;
 
 /// What lowering knows of a graph.
 pub struct Context<'g> {
@@ -105,7 +106,9 @@ impl<'a> Emitter<'a> {
         let mut levels: BTreeMap<ValueId, usize> = BTreeMap::new();
         for &member in self.members {
             let reads = self.cx.facts[&member].reads.iter();
-            let level = reads.filter_map(|read| levels.get(&read.value).map(|l| l + usize::from(self.cx.facts[&read.value].reduces())));
+            let level = reads.filter_map(|read| {
+                levels.get(&read.value).map(|l| l + usize::from(self.cx.facts[&read.value].reduces()))
+            });
             levels.insert(member, level.max().unwrap_or(0));
         }
         let mut groups: Vec<(usize, Vec<Dim>, Vec<ValueId>)> = Vec::new();
@@ -219,8 +222,10 @@ impl<'a> Emitter<'a> {
         // Tensors that are only read come first.
         let mut order: Vec<usize> = (0..tensors.len()).collect();
         order.sort_by_key(|&at| tensors[at].1.access != Access::Read);
-        let renumber = |id: TensorId| TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is in the order") as u32);
-        let rows = tidy::with_tensors(&rows, &renumber);
+        let renumber = |id: TensorId| {
+            TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is in the order") as u32)
+        };
+        let rows = statements::with_tensors(rows, &renumber);
         tensors = order.iter().map(|&at| tensors[at].clone()).collect();
         let mut places: Vec<kiln_ir::Place> = Vec::new();
         for &member in members {
@@ -252,14 +257,16 @@ impl<'a> Emitter<'a> {
             return result.clone();
         }
         let key = (value, index);
-        if self.speculative == 0 {
-            if let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key)) {
-                return known.clone();
-            }
+        if self.speculative == 0
+            && let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key))
+        {
+            return known.clone();
         }
         let (value, index) = (key.0, &key.1);
         let formula = match self.is_member(value) {
-            false if self.cx.is_materialised(value) => self.load_tensor(value, self.cx.graph.ty(value).clone(), index, None),
+            false if self.cx.is_materialised(value) => {
+                self.load_tensor(value, self.cx.graph.ty(value).clone(), index, None)
+            }
             _ => match self.reshaped(value) {
                 Some(root) => self.load_tensor(root, self.cx.graph.ty(value).clone(), index, None),
                 None => self.formula(value, index),
@@ -386,7 +393,8 @@ impl<'a> Emitter<'a> {
 
     fn local(&mut self, name: &str, dtype: DType) -> LocalId {
         let taken = |name: &str| {
-            self.locals.iter().any(|local| local.name == name) || self.tensors.iter().any(|(_, tensor)| tensor.name == name)
+            self.locals.iter().any(|local| local.name == name)
+                || self.tensors.iter().any(|(_, tensor)| tensor.name == name)
         };
         let name = free_name(name, &taken);
         self.locals.push(Local { name, dtype });

@@ -72,9 +72,8 @@ impl Emitter<'_> {
             exactness(component, &mut conditions);
             let (at, extent) = (floored(component), dim.factor as i64);
             let (low, high) = bounds::range(&at, &ranges).unwrap_or((i64::MIN, i64::MAX));
-            let compare = |op, bound: i64| {
-                Expr::compare(op, Expr::Index(at.clone()), Expr::number(bound as f64, DType::I64))
-            };
+            let compare =
+                |op, bound: i64| Expr::compare(op, Expr::Index(at.clone()), Expr::number(bound as f64, DType::I64));
             if low < 0 {
                 conditions.push(compare(Comparison::Ge, 0));
             }

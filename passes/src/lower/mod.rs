@@ -54,7 +54,6 @@ struct Draft {
     place: Place,
 }
 
-
 /// What is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Memory {
@@ -118,9 +117,11 @@ impl Lowering<'_> {
     /// The draft that writes a memory.
     fn writer(&self, memory: Memory) -> Option<usize> {
         self.drafts.iter().position(|draft| {
-            draft.operands.iter().zip(&draft.kernel.tensors).any(|(operand, tensor)| {
-                *operand == memory && tensor.access != Access::Read
-            })
+            draft
+                .operands
+                .iter()
+                .zip(&draft.kernel.tensors)
+                .any(|(operand, tensor)| *operand == memory && tensor.access != Access::Read)
         })
     }
 
@@ -161,13 +162,15 @@ impl Lowering<'_> {
 
     /// Adds a kernel that copies one memory to another.
     fn copy(&mut self, from: Memory, to: Memory, ty: &Type, name: &str) -> usize {
-        let index: Vec<Index> = (0..ty.rank())
-            .map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis)))
-            .collect();
+        let index: Vec<Index> =
+            (0..ty.rank()).map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis))).collect();
         let names: Vec<String> = (0..ty.rank()).map(|axis| format!("i{axis}")).collect();
         let loops: Vec<AxisId> = index.iter().filter_map(Index::as_axis).collect();
-        let renumber = |id: AxisId| loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)));
-        let index: Vec<Index> = index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
+        let renumber = |id: AxisId| {
+            loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)))
+        };
+        let index: Vec<Index> =
+            index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
         let axes: Vec<Axis> = loops
             .iter()
             .map(|id| Axis { name: names[id.0 as usize].clone(), extent: ty.dim(id.0 as usize), limit: None })
@@ -200,18 +203,29 @@ impl Lowering<'_> {
     fn finish(self, storage: &BTreeMap<Memory, Memory>) -> Steps {
         let graph = self.cx.graph;
         let after: Vec<BTreeSet<usize>> = (0..self.drafts.len()).map(|at| self.direct(at)).collect();
-        let mut steps =
-            Steps { max_batch: self.cx.max_batch, slots: Vec::new(), steps: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
+        let mut steps = Steps {
+            max_batch: self.cx.max_batch,
+            slots: Vec::new(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
         let mut numbers: BTreeMap<Memory, usize> = BTreeMap::new();
         for (value, input) in graph.inputs() {
-            let slot = Slot { name: graph.name_of(value).to_owned(), ty: graph.ty(value).clone(), class: class(input), init: input.init.clone() };
+            let slot = Slot {
+                name: graph.name_of(value).to_owned(),
+                ty: graph.ty(value).clone(),
+                class: class(input),
+                init: input.init.clone(),
+            };
             if matches!(input.role, Role::Data | Role::Scalar) {
                 steps.inputs.push(steps.slots.len());
             }
             numbers.insert(Memory::Value(value), steps.slots.len());
             steps.slots.push(slot);
         }
-        let outputs: BTreeMap<Memory, usize> = state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
+        let outputs: BTreeMap<Memory, usize> =
+            state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
         for (draft, after) in self.drafts.into_iter().zip(after) {
             let mut slots = Vec::new();
             for operand in &draft.operands {

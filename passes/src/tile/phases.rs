@@ -7,6 +7,7 @@ use kiln_ir::kernel::{Kernel, Statement};
 use kiln_ir::{Atom, AxisId, Expr, Index};
 
 use super::rewrite;
+use crate::statements::for_each_expr;
 
 /// More copies of a loop body than this are not written out.
 const MAX_COPIES: usize = 64;
@@ -21,8 +22,11 @@ pub fn run(kernel: &mut Kernel) {
     let (shared, taps) = (shared.clone(), taps.clone());
     let found: Vec<(AxisId, i64)> =
         shared.iter().filter_map(|&axis| divisor_of(kernel, axis).map(|divisor| (axis, divisor))).collect();
-    let copies = |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.as_fixed()).product::<Option<usize>>();
-    let splits = |&(axis, by): &(AxisId, i64)| kernel.axis(axis).extent.as_fixed().is_some_and(|e| e.is_multiple_of(by as usize));
+    let copies =
+        |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.as_fixed()).product::<Option<usize>>();
+    let splits = |&(axis, by): &(AxisId, i64)| {
+        kernel.axis(axis).extent.as_fixed().is_some_and(|e| e.is_multiple_of(by as usize))
+    };
     let phases: usize = found.iter().map(|(_, by)| *by as usize).product();
     let fits = copies(&taps).is_some_and(|taps| taps * phases <= MAX_COPIES);
     if found.is_empty() || !fits || !found.iter().all(splits) {
@@ -46,24 +50,19 @@ fn divisor_of(kernel: &Kernel, axis: AxisId) -> Option<i64> {
     let mut found = None;
     let mut visit = |index: &Index| {
         for (atom, _) in &index.terms {
-            if let Atom::ExactDiv(inner, by) = atom {
-                if inner.terms.iter().any(|(atom, factor)| *atom == Atom::Axis(axis) && factor % by != 0) {
-                    found = Some(*by);
-                }
+            let moves = |(inner, factor): &(Atom, i64), by: i64| *inner == Atom::Axis(axis) && factor % by != 0;
+            match atom {
+                Atom::ExactDiv(inner, by) if inner.terms.iter().any(|term| moves(term, *by)) => found = Some(*by),
+                _ => {}
             }
         }
     };
-    crate::lower::tidy::map_exprs(
-        &kernel.body,
-        &mut |expr| {
-            expr.for_each(&mut |x| match x {
-                Expr::Load(load) => load.index.iter().for_each(&mut visit),
-                Expr::Index(index) => visit(index),
-                _ => {}
-            });
-            expr.clone()
-        },
-        &|id| id,
-    );
+    for_each_expr(&kernel.body, &mut |expr| {
+        expr.for_each(&mut |x| match x {
+            Expr::Load(load) => load.index.iter().for_each(&mut visit),
+            Expr::Index(index) => visit(index),
+            _ => {}
+        });
+    });
     found
 }

@@ -4,7 +4,7 @@ use kiln_ir::kernel::{Axis, Kernel, Statement};
 use kiln_ir::{AxisId, Dim, Expr, Index, Load};
 
 use crate::bounds;
-use crate::lower::tidy;
+use crate::statements::map_exprs;
 
 /// Splits an axis of a constant extent into an outer axis and an inner one of `size` positions, which divides the extent. The caller
 /// puts both where the axis was.
@@ -12,7 +12,8 @@ pub fn split(kernel: &mut Kernel, axis: AxisId, size: usize, names: (&str, &str)
     let Axis { name, extent, .. } = kernel.axis(axis).clone();
     // The axis itself becomes the outer one.
     let outer = axis;
-    kernel.axes[axis.0 as usize] = Axis { name: format!("{name}{}", names.0), extent: Dim::fixed(extent.factor / size), limit: None };
+    kernel.axes[axis.0 as usize] =
+        Axis { name: format!("{name}{}", names.0), extent: Dim::fixed(extent.factor / size), limit: None };
     kernel.axes.push(Axis { name: format!("{name}{}", names.1), extent: Dim::fixed(size), limit: None });
     let inner = AxisId(kernel.axes.len() as u32 - 1);
     let position = Index::axis(outer).times(size as i64).plus(&Index::axis(inner));
@@ -79,7 +80,7 @@ fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Ve
 
 /// The statements with every index replaced.
 pub fn map_indices(statements: &[Statement], index: &dyn Fn(&Index) -> Index) -> Vec<Statement> {
-    let mapped = tidy::map_exprs(statements, &mut |expr| expr_indices(expr, index), &|id| id);
+    let mapped = map_exprs(statements, &mut |expr| expr_indices(expr, index));
     mapped.into_iter().map(|statement| store_indices(statement, index)).collect()
 }
 

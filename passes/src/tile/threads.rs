@@ -42,22 +42,26 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
 
 /// Scalar operations of statements, each load and store counting as one.
 pub fn cost(kernel: &Kernel, statements: &[Statement], max_batch: usize) -> f64 {
-    let trips = |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch) as f64).product::<f64>();
+    let trips =
+        |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch) as f64).product::<f64>();
     let expr = |value: &Expr| {
         let mut loads = 0;
         value.for_each(&mut |x| loads += usize::from(matches!(x, Expr::Load(_))));
         (facts::cost(value) + loads) as f64
     };
-    statements.iter().map(|statement| match statement {
-        Statement::Let(_, value) => expr(value),
-        Statement::Store { value, .. } => 1.0 + expr(value),
-        Statement::For(axes, inner) => trips(axes) * cost(kernel, inner, max_batch),
-        Statement::Reduce { axes, lets, results } => {
-            let bound: f64 = lets.iter().map(|(_, value)| expr(value)).sum();
-            let values: f64 = results.iter().map(|result| 1.0 + expr(&result.value)).sum();
-            trips(axes) * (bound + values)
-        }
-    }).sum()
+    statements
+        .iter()
+        .map(|statement| match statement {
+            Statement::Let(_, value) => expr(value),
+            Statement::Store { value, .. } => 1.0 + expr(value),
+            Statement::For(axes, inner) => trips(axes) * cost(kernel, inner, max_batch),
+            Statement::Reduce { axes, lets, results } => {
+                let bound: f64 = lets.iter().map(|(_, value)| expr(value)).sum();
+                let values: f64 = results.iter().map(|result| 1.0 + expr(&result.value)).sum();
+                trips(axes) * (bound + values)
+            }
+        })
+        .sum()
 }
 
 /// Whether every reduction is over the taps of a window.
