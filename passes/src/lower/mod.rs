@@ -39,7 +39,13 @@ pub fn run(graph: &Graph) -> Steps {
     let computed = graph.order().into_iter().filter(|&value| graph.node(value).kernel.is_some());
     let facts = computed.map(|value| (value, facts::facts(graph, value, &in_place))).collect();
     let cx = Context { graph, max_batch: graph.max_batch.unwrap_or(1), facts };
-    let mut lowering = Lowering { cx: &cx, drafts: drafts(&cx) };
+    let drafts = drafts(&cx);
+    let written = |(at, draft): (usize, &Draft)| -> Vec<(Memory, usize)> {
+        let tensors = draft.operands.iter().zip(&draft.kernel.tensors);
+        tensors.filter(|(_, tensor)| tensor.access != Access::Read).map(|(&memory, _)| (memory, at)).collect()
+    };
+    let writers = drafts.iter().enumerate().flat_map(written).collect();
+    let mut lowering = Lowering { cx: &cx, drafts, writers };
     let storage = state::plan(&mut lowering);
     lowering.finish(&storage)
 }
@@ -70,6 +76,8 @@ enum Memory {
 struct Lowering<'a> {
     cx: &'a Context<'a>,
     drafts: Vec<Draft>,
+    /// The draft that writes each memory.
+    writers: BTreeMap<Memory, usize>,
 }
 
 /// A draft for each group, in topological order.
@@ -116,13 +124,7 @@ fn drafts(cx: &Context<'_>) -> Vec<Draft> {
 impl Lowering<'_> {
     /// The draft that writes a memory.
     fn writer(&self, memory: Memory) -> Option<usize> {
-        self.drafts.iter().position(|draft| {
-            draft
-                .operands
-                .iter()
-                .zip(&draft.kernel.tensors)
-                .any(|(operand, tensor)| *operand == memory && tensor.access != Access::Read)
-        })
+        self.writers.get(&memory).copied()
     }
 
     /// The drafts that read a memory.
@@ -195,6 +197,7 @@ impl Lowering<'_> {
             places: Vec::new(),
         };
         let operands = vec![from, to];
+        self.writers.insert(to, self.drafts.len());
         self.drafts.push(Draft { kernel, operands, after: BTreeSet::new(), place: Place::NONE });
         self.drafts.len() - 1
     }
