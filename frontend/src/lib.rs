@@ -1,17 +1,29 @@
-//! Symbolic tensors, layers, losses and optimisers.
+//! The front end: symbolic tensors, tracing, modules, layers, losses and optimisers. It records and checks; it never optimises.
+
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 mod containers;
+pub mod functional;
+pub mod layers;
 mod module;
+pub mod optim;
 mod parameter;
+pub mod prelude;
+mod reductions;
 mod tensor;
 mod trace;
+mod training;
+mod views;
 
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
     named_modules, named_parameters, state_dict,
 };
-pub use parameter::{Buffer, Initializer, InitializerError, Parameter};
-pub use tensor::{DType, Tensor};
-pub use trace::Scope;
+pub use parameter::{Buffer, Parameter};
+pub use tensor::{Size, Tensor};
+pub use trace::{Call, Scope};
+pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
+pub use views::{cat, stack};

@@ -8,74 +8,7 @@ use std::cell::Cell;
 use std::panic::Location;
 use std::rc::Rc;
 
-use crate::DType;
-
-/// How a parameter gets its first values. Random ones depend on the seed of the run and the parameter's name only.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Initializer {
-    /// All 0.
-    Zeros,
-    /// All 1.
-    Ones,
-    /// All the same value.
-    Constant(f64),
-    /// Uniform on `[low, high)`.
-    Uniform {
-        /// Smallest value.
-        low: f64,
-        /// Upper bound.
-        high: f64,
-    },
-    /// Normal.
-    Normal {
-        /// Mean.
-        mean: f64,
-        /// Standard deviation.
-        std: f64,
-    },
-    /// Normal, conditioned on lying in `[low, high]`.
-    TruncatedNormal {
-        /// Mean before truncation.
-        mean: f64,
-        /// Standard deviation before truncation.
-        std: f64,
-        /// Smallest value.
-        low: f64,
-        /// Largest value.
-        high: f64,
-    },
-    /// These values, in row-major order.
-    Data(Vec<f64>),
-}
-
-/// Why an initializer does not suit its parameter.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum InitializerError {
-    /// `Data` of another size than the shape.
-    #[error("shape {shape:?} needs {needed} values, the initializer has {found}")]
-    DataLength {
-        /// The parameter's shape.
-        shape: Vec<usize>,
-        /// Its number of elements.
-        needed: usize,
-        /// The number of values given.
-        found: usize,
-    },
-    /// Bounds in the wrong order, or not numbers.
-    #[error("the bounds need `low` <= `high`: `low` is {low}, `high` is {high}")]
-    Bounds {
-        /// Lower bound.
-        low: f64,
-        /// Upper bound.
-        high: f64,
-    },
-    /// A standard deviation that is negative, infinite or not a number.
-    #[error("the standard deviation needs to be finite and not negative: it is {std}")]
-    Deviation {
-        /// The value given.
-        std: f64,
-    },
-}
+use kiln_ir::{DType, Init};
 
 /// A trained tensor of a model, in f32.
 #[derive(Debug, Clone)]
@@ -88,7 +21,7 @@ pub struct Buffer(Rc<BufferState>);
 #[derive(Debug)]
 struct ParameterState {
     shape: Vec<usize>,
-    initializer: Initializer,
+    initializer: Init,
     trainable: Cell<bool>,
     place: &'static Location<'static>,
 }
@@ -101,33 +34,10 @@ struct BufferState {
     persistent: Cell<bool>,
 }
 
-impl Initializer {
-    /// Whether a parameter of `shape` can be initialised so.
-    pub fn check(&self, shape: &[usize]) -> Result<(), InitializerError> {
-        let bounds =
-            |low: f64, high: f64| if low <= high { Ok(()) } else { Err(InitializerError::Bounds { low, high }) };
-        let deviation =
-            |std: f64| if std.is_finite() && std >= 0.0 { Ok(()) } else { Err(InitializerError::Deviation { std }) };
-        match *self {
-            Initializer::Zeros | Initializer::Ones | Initializer::Constant(_) => Ok(()),
-            Initializer::Uniform { low, high } => bounds(low, high),
-            Initializer::Normal { std, .. } => deviation(std),
-            Initializer::TruncatedNormal { std, low, high, .. } => deviation(std).and_then(|()| bounds(low, high)),
-            Initializer::Data(ref values) => {
-                let needed = shape.iter().product::<usize>();
-                if values.len() == needed {
-                    return Ok(());
-                }
-                Err(InitializerError::DataLength { shape: shape.to_vec(), needed, found: values.len() })
-            }
-        }
-    }
-}
-
 impl Parameter {
     /// A trainable parameter. Unsuitable initializers are reported by the trace, at the place of this call.
     #[track_caller]
-    pub fn new(shape: impl Into<Vec<usize>>, initializer: Initializer) -> Parameter {
+    pub fn new(shape: impl Into<Vec<usize>>, initializer: Init) -> Parameter {
         Parameter(Rc::new(ParameterState {
             shape: shape.into(),
             initializer,
@@ -164,8 +74,31 @@ impl Parameter {
     }
 
     /// How it gets its first values.
-    pub fn initializer(&self) -> &Initializer {
+    pub fn initializer(&self) -> &Init {
         &self.0.initializer
+    }
+
+    /// Why its initializer does not suit it.
+    pub(crate) fn initializer_fault(&self) -> Result<(), String> {
+        let bounds = |low: f64, high: f64| match low <= high {
+            true => Ok(()),
+            false => Err(format!("the bounds need `low` <= `high`: `low` is {low}, `high` is {high}")),
+        };
+        let deviation = |std: f64| match std.is_finite() && std >= 0.0 {
+            true => Ok(()),
+            false => Err(format!("the standard deviation needs to be finite and not negative: it is {std}")),
+        };
+        match *self.initializer() {
+            Init::Zeros | Init::Constant(_) => Ok(()),
+            Init::Uniform { low, high } => bounds(low, high),
+            Init::Normal { std, .. } => deviation(std),
+            Init::TruncatedNormal { std, low, high, .. } => deviation(std).and_then(|()| bounds(low, high)),
+            Init::Data(ref values) if values.len() == self.element_count() => Ok(()),
+            Init::Data(ref values) => {
+                let (shape, needed) = (self.shape(), self.element_count());
+                Err(format!("shape {shape:?} needs {needed} values, the initializer has {}", values.len()))
+            }
+        }
     }
 
     /// The number of elements.
@@ -250,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_clone_is_the_same_parameter() {
-        let weight = Parameter::new([2, 3], Initializer::Zeros);
+        let weight = Parameter::new([2, 3], Init::Zeros);
         let tied = weight.clone();
         assert!(Parameter::same(&weight, &tied) && weight.address() == tied.address());
-        assert!(!Parameter::same(&weight, &Parameter::new([2, 3], Initializer::Zeros)));
+        assert!(!Parameter::same(&weight, &Parameter::new([2, 3], Init::Zeros)));
         tied.set_requires_grad(false);
         assert!(!weight.is_trainable());
         assert_eq!(weight.element_count(), 6);
@@ -262,19 +195,21 @@ mod tests {
 
     #[test]
     fn unsuitable_initializers_say_what_they_need() {
-        let message = |initializer: Initializer, shape: &[usize]| initializer.check(shape).unwrap_err().to_string();
+        let message =
+            |initializer: Init, shape: &[usize]| Parameter::new(shape, initializer).initializer_fault().unwrap_err();
+        assert_eq!(message(Init::Data(vec![0.0; 5]), &[2, 3]), "shape [2, 3] needs 6 values, the initializer has 5");
         assert_eq!(
-            message(Initializer::Data(vec![0.0; 5]), &[2, 3]),
-            "shape [2, 3] needs 6 values, the initializer has 5"
-        );
-        assert_eq!(
-            message(Initializer::Uniform { low: 1.0, high: -1.0 }, &[]),
+            message(Init::Uniform { low: 1.0, high: -1.0 }, &[]),
             "the bounds need `low` <= `high`: `low` is 1, `high` is -1"
         );
-        assert!(Initializer::Uniform { low: f64::NAN, high: 1.0 }.check(&[]).is_err());
-        assert!(Initializer::Normal { mean: 0.0, std: -1.0 }.check(&[]).is_err());
-        assert!(Initializer::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: -2.0 }.check(&[]).is_err());
-        assert_eq!(Initializer::Data(vec![1.0]).check(&[]), Ok(()));
+        assert!(Parameter::new([], Init::Uniform { low: f64::NAN, high: 1.0 }).initializer_fault().is_err());
+        assert!(Parameter::new([], Init::Normal { mean: 0.0, std: -1.0 }).initializer_fault().is_err());
+        assert!(
+            Parameter::new([], Init::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: -2.0 })
+                .initializer_fault()
+                .is_err()
+        );
+        assert_eq!(Parameter::new([], Init::Data(vec![1.0])).initializer_fault(), Ok(()));
     }
 
     #[test]

@@ -1,32 +1,179 @@
-//! Stand-in for the symbolic tensor: just enough for the module traits to compile.
+//! The symbolic tensor: a handle to a value of the trace, with PyTorch's methods.
+//!
+//! It has a type and no elements. Every method adds an op to the open trace, at the line of the caller. A mistake gives a tensor without
+//! a value, whose every use is silent; the trace reports the mistake itself.
 
-use std::ops::Add;
+use std::panic::Location;
 
-/// A symbolic value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tensor;
+use kiln_ir::{Code, DType, Diagnostic, Dim, Op, Shape, Type, ValueId};
 
-/// The type of an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DType {
-    /// 32-bit float.
-    F32,
-    /// 64-bit integer.
-    I64,
+use crate::trace;
+
+/// A value of the open trace.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor {
+    trace: u64,
+    value: Option<ValueId>,
 }
 
-impl Tensor {
-    /// `max(x, 0)`.
-    #[must_use]
-    pub fn relu(self) -> Tensor {
-        self
+/// An extent in a shape that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// This extent.
+    Dim(Dim),
+    /// `-1`: whatever the element count leaves.
+    Rest,
+    /// Some other negative number, which is a mistake.
+    Negative(i64),
+}
+
+impl From<i64> for Size {
+    fn from(size: i64) -> Size {
+        match size {
+            -1 => Size::Rest,
+            size => usize::try_from(size).map_or(Size::Negative(size), |size| Size::Dim(Dim::fixed(size))),
+        }
     }
 }
 
-impl Add for Tensor {
-    type Output = Tensor;
+impl From<i32> for Size {
+    fn from(size: i32) -> Size {
+        Size::from(i64::from(size))
+    }
+}
 
-    fn add(self, _: Tensor) -> Tensor {
+impl From<usize> for Size {
+    fn from(size: usize) -> Size {
+        Size::Dim(Dim::fixed(size))
+    }
+}
+
+impl From<Dim> for Size {
+    fn from(dim: Dim) -> Size {
+        Size::Dim(dim)
+    }
+}
+
+impl Tensor {
+    pub(crate) fn new(trace: u64, value: Option<ValueId>) -> Tensor {
+        Tensor { trace, value }
+    }
+
+    /// A tensor that a mistake left without a value.
+    pub(crate) fn poison() -> Tensor {
+        Tensor { trace: 0, value: None }
+    }
+
+    pub(crate) fn value(self) -> Option<ValueId> {
+        self.value
+    }
+
+    /// The type; `f32[]` for a tensor that a mistake left without one.
+    pub fn ty(self) -> Type {
+        let ty = self.value.and_then(|value| trace::with(|trace| trace.graph.ty(value).clone()));
+        ty.unwrap_or_else(|| Type::scalar(DType::F32))
+    }
+
+    /// The dtype.
+    pub fn dtype(self) -> DType {
+        self.ty().dtype
+    }
+
+    /// The shape.
+    pub fn shape(self) -> Shape {
+        self.ty().shape
+    }
+
+    /// The number of axes.
+    pub fn rank(self) -> usize {
+        self.ty().rank()
+    }
+
+    /// The extent of an axis; negative numbers count from the end. 1 for a tensor without a value.
+    #[track_caller]
+    pub fn size(self, axis: i64) -> Dim {
+        match self.axis("size", axis) {
+            Some(axis) => self.ty().dim(axis),
+            None => Dim::ONE,
+        }
+    }
+
+    /// Names the value in IR dumps, and makes it a tap that a debugger can ask for.
+    pub fn named(self, name: &str) -> Tensor {
+        if let Some(value) = self.value {
+            trace::with(|trace| trace.graph.rename(value, name));
+        }
         self
+    }
+
+    /// Adds an op that goes by its own name.
+    #[track_caller]
+    pub(crate) fn apply(op: impl Into<Op>, operands: &[Tensor]) -> Tensor {
+        let op = op.into();
+        Tensor::apply_as(op.name(), op, operands)
+    }
+
+    /// Adds an op that the user knows as `method`.
+    #[track_caller]
+    pub(crate) fn apply_as(method: &str, op: impl Into<Op>, operands: &[Tensor]) -> Tensor {
+        let location = Location::caller();
+        let op = op.into();
+        let apply = |trace: &mut trace::Trace| {
+            let mut values = Vec::with_capacity(operands.len());
+            for (position, operand) in operands.iter().enumerate() {
+                let value = operand.value?;
+                if operand.trace != trace.id {
+                    let name = op.operand_name(position);
+                    let message = format!("{method} needs tensors of one trace: `{name}` comes from another");
+                    let help = "a tensor cannot be kept between calls; use a parameter or a buffer";
+                    let place = trace.place(location);
+                    trace.note(Diagnostic::new(Code::ForeignTensor, message).at(place).help(help));
+                    return None;
+                }
+                values.push(value);
+            }
+            let value = trace.apply(method, op, &values, location)?;
+            Some(Tensor { trace: trace.id, value: Some(value) })
+        };
+        trace::with(apply).flatten().unwrap_or_else(Tensor::poison)
+    }
+
+    /// Notes a mistake at the caller's line, and gives the tensor that stands for it.
+    #[track_caller]
+    pub(crate) fn mistake(diagnostic: Diagnostic) -> Tensor {
+        let location = Location::caller();
+        trace::with(|trace| {
+            let place = trace.place(location);
+            trace.note(diagnostic.at(place));
+        });
+        Tensor::poison()
+    }
+
+    /// An axis number from either end; a mistake is noted. `None` for a tensor without a value.
+    #[track_caller]
+    pub(crate) fn axis(self, op: &str, axis: i64) -> Option<usize> {
+        self.value?;
+        let rank = self.rank() as i64;
+        if (-rank..rank).contains(&axis) {
+            return Some(axis.rem_euclid(rank) as usize);
+        }
+        let message = format!("{op} needs an axis in {}..{rank}, the rank of {}: found {axis}", -rank, self.ty());
+        Tensor::mistake(Diagnostic::new(Code::AxisOutOfRange, message));
+        None
+    }
+
+    /// Several axis numbers; all axes when none is given.
+    #[track_caller]
+    pub(crate) fn axes(self, op: &str, axes: &[i64]) -> Option<Vec<usize>> {
+        if axes.is_empty() {
+            self.value?;
+            return Some((0..self.rank()).collect());
+        }
+        let mut resolved = Vec::with_capacity(axes.len());
+        for &axis in axes {
+            resolved.push(self.axis(op, axis)?);
+        }
+        resolved.sort_unstable();
+        Some(resolved)
     }
 }

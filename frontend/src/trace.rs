@@ -1,14 +1,295 @@
-//! Stand-in for the trace's scope.
+//! Tracing: running a model once with symbolic tensors records its graph.
+//!
+//! One trace at a time is open on a thread; ops add to it and modules tell it where they are. A mistake does not stop the trace: it is noted
+//! with its place, its result is a tensor without a value, and everything computed from that stays silent, so that one run reports
+//! every independent mistake.
 
-use crate::Module;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::Location;
 
-/// The time during which a module's `forward` runs.
-pub struct Scope;
+use kiln_ir::ops::Input;
+use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
+
+use crate::module::{
+    Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
+};
+use crate::{Buffer, Module, Parameter, Tensor};
+
+/// Whether layers behave as in training or as in evaluation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// `model.train()`: batch statistics, running statistics are updated.
+    Train,
+    /// `model.eval()`: running statistics.
+    Eval,
+}
+
+/// The trace that is open on this thread.
+pub(crate) struct Trace {
+    pub(crate) id: u64,
+    pub(crate) graph: Graph,
+    pub(crate) mode: Mode,
+    diagnostics: Vec<Diagnostic>,
+    /// Paths of the modules whose `forward` is running, outermost first.
+    scopes: Vec<String>,
+    module_paths: HashMap<ModuleId, String>,
+    parameters: HashMap<usize, ValueId>,
+    /// The input and the latest value of each buffer, in the order of the model.
+    buffers: Vec<BufferState>,
+    calls: Vec<Call>,
+}
+
+struct BufferState {
+    address: usize,
+    input: ValueId,
+    latest: ValueId,
+}
+
+/// One call of a module's `forward`, as `kiln summary` shows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// The module's path, empty for the model itself.
+    pub module: String,
+    /// The module's type.
+    pub type_name: &'static str,
+    /// The graph's size before and after: the values that the call added lie between.
+    pub values: std::ops::Range<usize>,
+}
+
+thread_local! {
+    static OPEN: RefCell<Option<Trace>> = const { RefCell::new(None) };
+    static NEXT_ID: RefCell<u64> = const { RefCell::new(0) };
+}
+
+/// What one trace recorded.
+pub(crate) struct Recorded {
+    pub(crate) graph: Graph,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// Runs `record` with a new trace open, over the parameters and buffers of `model`.
+///
+/// # Errors
+/// Every mistake that was noted, in the order of the user's lines.
+pub(crate) fn record(
+    name: &str,
+    mode: Mode,
+    max_batch: Option<usize>,
+    model: &dyn Module,
+    record: impl FnOnce(),
+) -> Result<Recorded, Vec<Diagnostic>> {
+    let mut trace = Trace::new(name, mode, max_batch);
+    trace.declare(model);
+    let outer = OPEN.replace(Some(trace));
+    record();
+    let trace = OPEN.replace(outer).expect("nothing inside `record` closes the trace it opened");
+    trace.finish()
+}
+
+/// Access to the open trace; `None` outside of one.
+pub(crate) fn with<R>(f: impl FnOnce(&mut Trace) -> R) -> Option<R> {
+    OPEN.with_borrow_mut(|open| open.as_mut().map(f))
+}
+
+impl Trace {
+    fn new(name: &str, mode: Mode, max_batch: Option<usize>) -> Trace {
+        let mut graph = Graph::new(name);
+        graph.max_batch = max_batch;
+        let id = NEXT_ID.with_borrow_mut(|next| {
+            *next += 1;
+            *next
+        });
+        Trace {
+            id,
+            graph,
+            mode,
+            diagnostics: Vec::new(),
+            scopes: Vec::new(),
+            module_paths: HashMap::new(),
+            parameters: HashMap::new(),
+            buffers: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Makes an input of each parameter and buffer, named and ordered as in the `state_dict`.
+    fn declare(&mut self, model: &dyn Module) {
+        for name in duplicate_names(model) {
+            let parameter = |entry: Entry| match entry.state {
+                State::Parameter(parameter) if entry.name == name => Some(parameter.place()),
+                _ => None,
+            };
+            let place = state_dict(model).into_iter().rev().find_map(parameter);
+            let place = place.map_or(Place::NONE, |location| Place::of(location, ""));
+            let message = format!("a model needs different names for its tensors: `{name}` stands for two");
+            self.note(Diagnostic::new(Code::DuplicateName, message).at(place));
+        }
+        self.module_paths = named_modules(model).into_iter().map(|entry| (entry.id, entry.name)).collect();
+        for (name, parameter) in named_parameters(model) {
+            let place = Place::of(parameter.place(), "");
+            if let Err(message) = parameter.initializer_fault() {
+                self.note(
+                    Diagnostic::new(Code::BadArgument, format!("parameter `{name}`: {message}")).at(place.clone()),
+                );
+            }
+            let role = if parameter.is_trainable() { Role::Parameter } else { Role::Frozen };
+            let ty = Type::new(parameter.dtype(), parameter.shape());
+            let input = self.input(&name, role, ty, parameter.initializer().clone(), place);
+            self.parameters.insert(parameter.address(), input);
+        }
+        for (name, buffer) in named_buffers(model) {
+            let ty = Type::new(buffer.dtype(), buffer.shape());
+            let input = self.input(&name, Role::Buffer, ty, Init::Constant(buffer.initial()), Place::NONE);
+            self.buffers.push(BufferState { address: buffer.address(), input, latest: input });
+        }
+    }
+
+    /// Adds an input.
+    pub(crate) fn input(&mut self, name: &str, role: Role, ty: Type, init: Init, place: Place) -> ValueId {
+        let input = Input { role, dtype: ty.dtype, shape: ty.shape.0, init };
+        self.graph.add(input, &[], name, &place).expect("an input takes no operands that could be wrong")
+    }
+
+    /// Adds an op of the user's at their line; a mistake is noted, in terms of the method that they called, and gives no value.
+    pub(crate) fn apply(
+        &mut self,
+        method: &str,
+        op: Op,
+        operands: &[ValueId],
+        location: &Location<'_>,
+    ) -> Option<ValueId> {
+        let name = op.name();
+        let place = self.place(location);
+        let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
+        match self.graph.add(op, operands, &hint, &place) {
+            Ok(value) => Some(value),
+            Err(mut diagnostic) => {
+                if let Some(rest) = diagnostic.message.strip_prefix(name) {
+                    diagnostic.message = format!("{method}{rest}");
+                }
+                self.note(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// The place of a user's line in the module that is running.
+    pub(crate) fn place(&self, location: &Location<'_>) -> Place {
+        Place::of(location, self.scopes.last().map_or("", String::as_str))
+    }
+
+    /// Notes a mistake.
+    pub(crate) fn note(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn finish(mut self) -> Result<Recorded, Vec<Diagnostic>> {
+        if !self.diagnostics.is_empty() {
+            return Err(self.diagnostics);
+        }
+        for state in &self.buffers {
+            if state.latest != state.input {
+                self.graph.add_update(state.input, state.latest);
+            }
+        }
+        Ok(Recorded { graph: self.graph, calls: self.calls })
+    }
+}
+
+impl Parameter {
+    /// The parameter's tensor in the open trace.
+    #[track_caller]
+    pub fn tensor(&self) -> Tensor {
+        let value = with(|trace| trace.parameters.get(&self.address()).copied()).flatten();
+        member_tensor(value, "parameter", Location::caller())
+    }
+}
+
+impl Buffer {
+    /// The buffer's latest value in the open trace.
+    #[track_caller]
+    pub fn tensor(&self) -> Tensor {
+        let find = |trace: &mut Trace| {
+            trace.buffers.iter().find(|state| state.address == self.address()).map(|state| state.latest)
+        };
+        member_tensor(with(find).flatten(), "buffer", Location::caller())
+    }
+
+    /// Makes `value` the buffer's next value: it is stored when the step ends.
+    #[track_caller]
+    pub fn update(&self, value: Tensor) {
+        let Some(new) = value.value() else { return };
+        let location = Location::caller();
+        with(|trace| {
+            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else { return };
+            let (wanted, found) = (trace.graph.ty(state.input), trace.graph.ty(new));
+            if wanted == found {
+                state.latest = new;
+                return;
+            }
+            let message = format!(
+                "a buffer keeps its type: `{}` is {wanted}, its update {found}",
+                trace.graph.name_of(state.input)
+            );
+            let place = trace.place(location);
+            trace.note(Diagnostic::new(Code::ShapeMismatch, message).at(place));
+        });
+    }
+}
+
+fn member_tensor(value: Option<ValueId>, what: &str, location: &Location<'_>) -> Tensor {
+    let noted = with(|trace| {
+        if value.is_none() {
+            let message =
+                format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
+            let place = trace.place(location);
+            let help = "keep it in a field of a `#[model]` struct that is not skipped";
+            trace.note(Diagnostic::new(Code::UnknownName, message).at(place).help(help));
+        }
+        trace.id
+    });
+    Tensor::new(noted.unwrap_or(0), value)
+}
+
+/// The time during which a module's `forward` runs: values made in it carry the module's path.
+pub struct Scope {
+    start: usize,
+    type_name: &'static str,
+}
 
 impl Scope {
     /// Enters `module`; dropping the scope leaves it.
-    #[track_caller]
-    pub fn enter<M: Module>(_module: &M) -> Scope {
-        Scope
+    pub fn enter<M: Module>(module: &M) -> Scope {
+        let start = with(|trace| {
+            let path = trace.module_paths.get(&module.module_id());
+            let path = path.or(trace.scopes.last()).cloned().unwrap_or_default();
+            trace.scopes.push(path);
+            trace.graph.len()
+        });
+        Scope { start: start.unwrap_or(0), type_name: module.type_name() }
     }
+
+    /// Whether layers behave as in training.
+    pub fn is_training() -> bool {
+        with(|trace| trace.mode == Mode::Train).unwrap_or(false)
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        with(|trace| {
+            if let Some(module) = trace.scopes.pop() {
+                let values = self.start..trace.graph.len();
+                trace.calls.push(Call { module, type_name: self.type_name, values });
+            }
+        });
+    }
+}
+
+/// A dtype and shape for an input; `Dim::BATCH` is the symbolic axis.
+pub(crate) fn input_type(dtype: DType, shape: &[Dim]) -> Type {
+    Type::new(dtype, shape.to_vec())
 }

@@ -57,7 +57,7 @@ module!(Block { conv1, bn1, downsample });
 module!(Net { conv1, layer1, scale, kernel, widths, marker });
 
 fn parameter() -> Parameter {
-    Parameter::new([3], Initializer::Ones)
+    Parameter::new([3], Initializer::Constant(1.0))
 }
 
 fn conv(has_bias: bool) -> Conv {

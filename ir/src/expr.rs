@@ -262,10 +262,14 @@ impl Expr {
     /// Calls `visit` with this expression and every one below it, also those inside indices; parents first.
     pub fn for_each(&self, visit: &mut dyn FnMut(&Expr)) {
         visit(self);
-        self.map_operands(&mut |x| {
-            x.for_each(visit);
-            x.clone()
-        });
+        match self {
+            Expr::Number(..) | Expr::Extent(_) | Expr::Local(_) => {}
+            Expr::Index(index) => index.for_each_value(&mut |x| x.for_each(visit)),
+            Expr::Load(load) => load.index.iter().for_each(|index| index.for_each_value(&mut |x| x.for_each(visit))),
+            Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, _) => x.for_each(visit),
+            Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
+            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
+        }
     }
 }
 

@@ -148,6 +148,17 @@ impl Index {
         }
     }
 
+    /// Calls `visit` with every value that occurs, also inside divisions.
+    pub fn for_each_value(&self, visit: &mut dyn FnMut(&Expr)) {
+        for (atom, _) in &self.terms {
+            match atom {
+                Atom::Axis(_) => {}
+                Atom::Div(inner, _) | Atom::Mod(inner, _) | Atom::ExactDiv(inner, _) => inner.for_each_value(visit),
+                Atom::Value(value) => visit(value),
+            }
+        }
+    }
+
     /// `self = divisor·whole + rest`, with `rest` holding what the divisor does not divide.
     fn split(&self, divisor: i64) -> (Index, Index) {
         let (mut whole, mut rest) = (Index::default(), Index::default());

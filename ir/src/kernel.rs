@@ -7,9 +7,13 @@
 //! kernel conv1_relu(x: f32[B,1,28,28], w: f32[6,1,5,5], b: f32[6]) -> (h: f32[B,6,28,28])   @lenet.rs:14:17
 //!   for n in B, oc in 6, oh in 28, ow in 28
 //!     acc = sum c in 1, kh in 5, kw in 5 of x[n, c, oh + kh - 2, ow + kw - 2 | 0] * w[oc, c, kh, kw]
-//!     h[n, oc, oh, ow] = max(acc + b[oc], 0)
-//!   schedule thread(n) grain(1) contract(m: oc; n: oh:4 ow; k: c kh kw; pack b)
+//!     h[n, oc, oh, ow] = max(acc + b[oc], 0.0)
+//!   schedule thread(n) grain(1) contract(m: oc; n: oh:4 ow; k: c kh kw; pack b; a 1) vector(ow:4)
 //! ```
+//!
+//! Other forms: `inout p: f32[10]` is updated in place; `i in 8 while 8*p + i < 28` is a split axis; `w[[check(t[n], 10)], j]` gathers;
+//! `(y - k) /! 2` must divide exactly; `m, at = max, argmax c in 10 of x[n, c], x[n, c]` reduces twice in one loop, and lines `where e = ...`
+//! below a reduction bind what its values use. Literals tell their dtype: `0.5` is `f32`, `3` is `i64`, others have a suffix.
 
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +127,9 @@ pub struct Schedule {
     pub thread: Vec<AxisId>,
     /// Items in one chunk, fixed by shape and never by the thread count.
     pub grain: usize,
-    /// Innermost axes of `For` or `Reduce` that run in vector lanes. A reduction in lanes keeps one partial result a lane
-    /// and combines the lanes in order at the end, the scalar tail last.
+    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For`. Around a `Reduce` each lane keeps
+    /// a result of its own (column sums); a reduction in lanes keeps one partial result a lane and combines the lanes in order at the end,
+    /// the scalar tail last.
     pub vector: Vec<Vector>,
     /// Axes written out instead of looped.
     pub unroll: Vec<AxisId>,

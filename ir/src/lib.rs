@@ -23,6 +23,7 @@ pub mod program;
 mod shape;
 pub mod text;
 pub mod update;
+pub mod verify;
 
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Body, Kind, accumulator, axes, load, operand, reshape_index};

@@ -25,7 +25,7 @@ impl Place {
     /// The place of a `#[track_caller]` caller.
     pub fn of(location: &Location<'_>, module: &str) -> Place {
         Place {
-            file: location.file().to_owned(),
+            file: without_detours(location.file()),
             line: location.line(),
             column: location.column(),
             module: module.to_owned(),
@@ -36,6 +36,20 @@ impl Place {
     pub fn is_none(&self) -> bool {
         self.file.is_empty()
     }
+}
+
+/// `src/../examples/model.rs` is `examples/model.rs`: what `#[path]` leaves.
+fn without_detours(file: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in file.split('/') {
+        match (part, parts.last()) {
+            ("..", Some(folder)) if *folder != ".." && !folder.is_empty() => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// `lenet.rs:14:17`, the file without its folders, and `in layer1.0` when inside a module.

@@ -39,12 +39,12 @@ impl Dim {
         if self.batch { None } else { Some(self.factor) }
     }
 
-    /// The product, unless both are symbolic.
+    /// The product, unless both are symbolic or it is too great.
     pub fn product(self, other: Dim) -> Option<Dim> {
         if self.batch && other.batch {
             return None;
         }
-        Some(Dim { factor: self.factor * other.factor, batch: self.batch || other.batch })
+        Some(Dim { factor: self.factor.checked_mul(other.factor)?, batch: self.batch || other.batch })
     }
 }
 

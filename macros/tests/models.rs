@@ -76,7 +76,7 @@ impl Conv2d {
 impl BatchNorm2d {
     fn new(width: usize) -> Self {
         BatchNorm2d {
-            weight: Parameter::new([width], Initializer::Ones),
+            weight: Parameter::new([width], Initializer::Constant(1.0)),
             bias: Parameter::new([width], Initializer::Zeros),
             running_mean: Buffer::new([width], 0.0),
             running_var: Buffer::new([width], 1.0),

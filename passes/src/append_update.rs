@@ -23,6 +23,8 @@ use kiln_ir::ops::Input;
 use kiln_ir::update::names;
 use kiln_ir::{Code, Diagnostic, Graph, Op, Place, Role, UpdateRules, ValueId};
 
+use crate::rewrite::has_own_name;
+
 /// Adds the updates for `gradients`, which are in the order of `rules.parameters`.
 pub fn run(graph: &mut Graph, rules: &UpdateRules, gradients: &[ValueId]) -> Result<(), Diagnostic> {
     let shared = copy(graph, &rules.shared, names::OPTIMIZER, &BTreeMap::new())?;
@@ -33,9 +35,18 @@ pub fn run(graph: &mut Graph, rules: &UpdateRules, gradients: &[ValueId]) -> Res
         given.insert(names::GRADIENT.to_owned(), gradient);
         let results = copy(graph, rule, &format!("{}.{name}", names::OPTIMIZER), &given)?;
         let updated = results.get(names::PARAMETER).copied().ok_or_else(|| unknown(names::PARAMETER))?;
-        graph.add_update(weight, updated);
+        add_update(graph, weight, updated);
     }
     Ok(())
+}
+
+/// The new value of an input is named after it, unless the rule names it.
+fn add_update(graph: &mut Graph, input: ValueId, value: ValueId) {
+    if !has_own_name(graph, value) {
+        let name = format!("{}_new", graph.name_of(input));
+        graph.rename(value, &name);
+    }
+    graph.add_update(input, value);
 }
 
 /// Copies a rule: its inputs are what `given` names, a scalar of the host, or a state under `prefix`. Returns its named outputs.
@@ -52,7 +63,8 @@ fn copy(
             Op::Input(input) => input_of(graph, input, &node.name, prefix, given)?,
             op => {
                 let operands: Vec<ValueId> = rule.operands(value).iter().map(|operand| copied[operand]).collect();
-                graph.add(op.clone(), &operands, &node.name, &node.place)?
+                let hint = if has_own_name(rule, value) { &node.name } else { "" };
+                graph.add(op.clone(), &operands, hint, &node.place)?
             }
         };
         copied.insert(value, new);
@@ -60,7 +72,7 @@ fn copy(
     let mut results = BTreeMap::new();
     for output in rule.outputs() {
         match output.updates {
-            Some(state) => graph.add_update(copied[&state], copied[&output.value]),
+            Some(state) => add_update(graph, copied[&state], copied[&output.value]),
             None => {
                 results.insert(output.name.clone(), copied[&output.value]);
             }
@@ -82,7 +94,13 @@ fn input_of(
         _ => return given.get(name).copied().ok_or_else(|| unknown(name)),
     };
     match graph.find(&full_name) {
-        Some(existing) => Ok(existing),
+        Some(existing) if graph.node(existing).op == Op::Input(input.clone()) => Ok(existing),
+        Some(other) => {
+            let message =
+                format!("the optimiser's `{full_name}` needs a name of its own, and the model has another one");
+            let help = "rename the model's value";
+            Err(Diagnostic::new(Code::DuplicateName, message).at(graph.node(other).place.clone()).help(help))
+        }
         None => graph.add(input.clone(), &[], &full_name, &Place::NONE),
     }
 }

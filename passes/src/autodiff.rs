@@ -4,13 +4,13 @@
 //! receive, and cotangents that meet are added in the order in which they arise. No op is named here, and rules emit ordinary ops, so
 //! the result can be differentiated again.
 //!
-//! **Before:** a verified graph. **After:** the same values, and for each of `wrt` a value of its type named `d_<name>`, zero where the
-//! scalar does not depend on it.
+//! **Before:** a verified graph. **After:** the same values, and for each of `wrt` a value of its type, zero where the scalar does not
+//! depend on it. It is named `d_<name>`, unless it is another value's cotangent too, as both operands of a sum have the sum's.
 //!
 //! ```text
-//! %y = mul %x, %x : f32[]        →  %d_x_1 = mul %one, %x : f32[]
-//!                                   %d_x_2 = mul %one, %x : f32[]
-//!                                   %d_x = add %d_x_1, %d_x_2 : f32[]
+//! %y = mul %x, %x : f32[]        →  %d_x_part = mul %d_y, %x : f32[]
+//!                                   %mul = mul %d_y, %x : f32[]
+//!                                   %d_x = add %d_x_part, %mul : f32[]
 //! ```
 //!
 //! **Order:** after the forward graph is canonical, so that its tidy form is differentiated, and before anything is fused.
@@ -66,6 +66,10 @@ fn pull_back(
         let total = match cotangents.get(&operand) {
             None => part,
             Some(&earlier) => {
+                // The name is for the sum of all that arrive.
+                if graph.name_of(earlier) == name {
+                    graph.rename(earlier, &format!("{name}_part"));
+                }
                 let place = place_of(graph, operand);
                 Builder::new(graph, place).emit(Add {}, &[earlier, part])
             }

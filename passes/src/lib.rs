@@ -2,17 +2,30 @@
 
 #![forbid(unsafe_code)]
 
-pub mod append_update;
+pub mod pipeline;
+
+pub mod canonicalize;
+pub mod merge_common;
+
+pub mod fold_constants;
+
 pub mod autodiff;
-mod bounds;
+
+pub mod append_update;
+
 pub mod fuse;
-mod in_place;
 pub mod lower;
-pub mod order_steps;
-pub mod plan_memory;
-pub mod program;
-pub mod reuse;
-mod statements;
-pub mod steps;
 pub mod tile;
 pub mod vectorize;
+
+pub mod order_steps;
+pub mod reuse;
+
+pub mod plan_memory;
+
+mod bounds;
+mod in_place;
+pub mod program;
+mod rewrite;
+mod statements;
+pub mod steps;

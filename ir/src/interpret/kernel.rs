@@ -25,14 +25,18 @@ fn run(kernel: &Kernel, tensors: &mut [Value], batch: usize, precision: Precisio
         locals: vec![None; kernel.locals.len()],
         memory: Memory::new(kernel, tensors, batch)?,
     };
+    // What stands outside of loops is one iteration; those of the loops are numbered after it.
+    const OUTSIDE: u32 = 1;
+    let mut last = OUTSIDE;
     for statement in &kernel.body {
         match statement {
             Statement::For(axes, body) => launch.for_each(axes, &mut |launch, _| {
-                launch.memory.iteration += 1;
+                last += 1;
+                launch.memory.iteration = last;
                 launch.block(body)
             })?,
             other => {
-                launch.memory.iteration += 1;
+                launch.memory.iteration = OUTSIDE;
                 launch.statement(other)?;
             }
         }

@@ -50,9 +50,11 @@ pub fn rank(op: &str, operand: &str, ty: &Type, wanted: usize) -> Result<(), Dia
     }
     let message = format!("{op} needs `{operand}` with {wanted} axes, found {ty} with {}", ty.rank());
     let diagnostic = Diagnostic::new(Code::RankMismatch, message);
-    Err(match ty.rank() + 1 == wanted {
-        true => diagnostic.help("add the batch axis: `unsqueeze(0)` makes a batch of one sample"),
-        false => diagnostic,
+    let has_batch = ty.shape.dims().first().is_some_and(|dim| dim.batch);
+    Err(match (ty.rank() + 1 == wanted, has_batch) {
+        (true, false) => diagnostic.help("add the batch axis: `unsqueeze(0)` makes a batch of one sample"),
+        (true, true) => diagnostic.help("add the axis that is missing: `unsqueeze(1)` makes one channel"),
+        (false, _) => diagnostic,
     })
 }
 

@@ -121,12 +121,11 @@ impl Operator for Conv {
         let (channels, out) = (checks::fixed("conv", input, 1)?, checks::fixed("conv", weight, 0)?);
         let per_group = checks::fixed("conv", weight, 1)?;
         if channels != per_group * self.groups || out % self.groups != 0 {
+            let groups = if self.groups == 1 { String::new() } else { format!(" in {} groups", self.groups) };
+            let (takes, input, weight) = (per_group * self.groups, &input.shape, &weight.shape);
             let message = format!(
-                "conv needs as many input channels as its weight: input {} has {channels}, weight {} with {} groups takes {}",
-                input.shape,
-                weight.shape,
-                self.groups,
-                per_group * self.groups
+                "conv needs the input channels that its weight takes: input {input} has {channels}, weight {weight} takes \
+                 {takes}{groups}"
             );
             return Err(Diagnostic::new(Code::ShapeMismatch, message));
         }

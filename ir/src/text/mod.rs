@@ -2,17 +2,45 @@
 //!
 //! A `.kir` file holds graphs and kernels, or one program. Each item begins in the first column; what belongs to it is
 //! indented. `//` begins a comment. Names that are no words, or that mean something else, are written in quotes.
-//! The forms are shown at [`crate::kernel`], and at the head of the printers of graphs and programs.
+//! The form of kernels is shown at [`crate::kernel`]. A graph:
+//!
+//! ```text
+//! graph mlp.predict batch <= 64
+//!   %x = input {role = data} : f32[B,4]
+//!   %fc.weight = input {role = parameter, init = uniform(-0.5, 0.5)} : f32[2,4]
+//!   %y = einsum %x, %fc.weight {equation = "bi,oi->bo"} : f32[B,2] @mlp.rs:9:13 in fc
+//!   %h = relu %y : f32[B,2] by fc_relu @mlp.rs:9:20
+//!   output logits = %h
+//! ```
+//!
+//! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
+//! and `init` where it is zeros. `by` names the kernel that a value is computed in, `@` the user's line. A program:
+//!
+//! ```text
+//! program mlp batch <= 64 arena 4096
+//!   buffers
+//!     x: f32[B,4] data at 0
+//!     fc.weight: f32[2,4] parameter at 1024 init uniform(-0.5, 0.5)
+//!     y: f32[B,2] output at 1088 live predict 0..0
+//!   kernel fc(x: f32[B,4], w: f32[2,4]) -> (y: f32[B,2])
+//!     for n in B, o in 2
+//!       acc = sum i in 4 of x[n, i] * w[o, i]
+//!       y[n, o] = acc
+//!   entry predict(x) -> (y)
+//!     fc(x, fc.weight) -> y   @mlp.rs:9:13 in fc
+//! ```
 
 mod cursor;
 mod lexer;
 mod names;
 mod number;
+mod numbering;
 mod parse_expr;
 mod parse_graph;
 mod parse_kernel;
 mod parse_program;
 mod parse_schedule;
+mod parts;
 mod print_expr;
 mod print_graph;
 mod print_kernel;

@@ -2,7 +2,7 @@
 
 use super::lexer::{is_file_character, is_name};
 use crate::kernel::Kernel;
-use crate::{AxisId, Binary, DType, LocalId, Monoid, Place, TensorId, Unary};
+use crate::{AxisId, LocalId, Place, TensorId};
 
 /// The names an expression is printed with.
 #[derive(Clone, Debug, Default)]
@@ -38,9 +38,14 @@ impl Names {
     }
 }
 
-/// A name as it reads back.
+/// A name as it reads back where only a name can stand: of graphs, values, kernels, buffers and entries.
 pub(super) fn name_text(name: &str) -> String {
-    if is_name(name) && !is_reserved(name) { name.to_owned() } else { quoted(name) }
+    if is_name(name) { name.to_owned() } else { quoted(name) }
+}
+
+/// A name as it reads back among the words of a kernel's body, or among attributes.
+pub(super) fn word_text(name: &str) -> String {
+    if is_reserved(name) { quoted(name) } else { name_text(name) }
 }
 
 /// `@lenet.rs:14:17 in conv1`.
@@ -63,26 +68,19 @@ pub(super) fn joined(parts: impl IntoIterator<Item = String>) -> String {
 
 /// An id that names nothing still prints, because broken IR is what one most needs to read.
 fn named(names: &[String], id: u32) -> String {
-    names.get(id as usize).map_or_else(|| format!("?{id}"), |name| name_text(name))
+    names.get(id as usize).map_or_else(|| format!("?{id}"), |name| word_text(name))
 }
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-/// Words with a meaning of their own somewhere in the three texts.
+/// Words that a kernel's body reads as something else than a name. Functions and reductions are told by what follows them.
 fn is_reserved(name: &str) -> bool {
-    const WORDS: [&str; 25] = [
-        "B", "and", "axes", "batch", "check", "entry", "extent", "false", "for", "graph", "in", "index", "inf",
-        "inout", "kernel", "locals", "nan", "of", "or", "program", "schedule", "select", "true", "where", "while",
-    ];
-    let literal = name.split_once('_').is_some_and(|(head, _)| matches!(head, "inf" | "nan"));
-    literal
-        || WORDS.contains(&name)
-        || DType::from_name(name).is_some()
-        || Unary::from_name(name).is_some()
-        || Binary::from_name(name).is_some()
-        || Monoid::from_name(name).is_some()
+    const WORDS: [&str; 13] =
+        ["B", "and", "axes", "false", "for", "in", "locals", "of", "or", "schedule", "true", "where", "while"];
+    let literal = name.split('_').next().is_some_and(|head| matches!(head, "inf" | "nan"));
+    literal || WORDS.contains(&name)
 }
 
 #[cfg(test)]
@@ -93,10 +91,11 @@ mod tests {
     #[test]
     fn every_name_comes_back() {
         for name in ["x", "layer1.0.bn", "0.weight", "", "sum", "a b", "q\"\\\n", "f32", "é", "inf_f64"] {
-            let text = name_text(name);
-            let mut cursor = Cursor::new(&text, "t.kir").unwrap();
-            cursor.advance();
-            assert_eq!(cursor.name("a name").unwrap(), name);
+            for text in [name_text(name), word_text(name)] {
+                let mut cursor = Cursor::new(&text, "t.kir").unwrap();
+                cursor.advance();
+                assert_eq!(cursor.name("a name").unwrap(), name);
+            }
         }
     }
 

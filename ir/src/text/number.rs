@@ -102,7 +102,8 @@ fn parse_number(cursor: &Cursor<'_>, text: &str, negative: bool) -> Parsed<Expr>
         _ => DType::from_name(suffix).ok_or_else(|| cursor.unknown("a dtype after the number", suffix))?,
     };
     let value: f64 = digits.parse().map_err(|_| cursor.expected("a number"))?;
-    if is_plain && dtype.is_integer() && value > MAX_EXACT_INTEGER {
+    let is_exact = digits.parse::<u64>().is_ok_and(|integer| integer <= MAX_EXACT_INTEGER as u64);
+    if is_plain && dtype.is_integer() && !is_exact {
         let message = format!("an integer literal is at most 2^53, found {digits}");
         return Err(cursor.error(Code::Syntax, message));
     }

@@ -14,7 +14,7 @@ use crate::{Atom, AxisId, Binary, Code, Comparison, DType, Expr, Index, Load, Lo
 const MAX_CHAIN: usize = 200;
 
 /// The size of factors and constants of an index; what is made of them cannot overflow.
-const MAX_COEFFICIENT: i128 = 1 << 40;
+const MAX_COEFFICIENT: i128 = 1 << 60;
 
 /// An expression.
 pub(super) fn parse_expr(cursor: &mut Cursor<'_>, kernel: &Kernel) -> Parsed<Expr> {
@@ -189,11 +189,11 @@ fn index_term(cursor: &mut Cursor<'_>, kernel: &Kernel) -> Parsed<Index> {
         };
         cursor.advance();
         let place = cursor.place();
-        let by: u32 = cursor.integer("a positive divisor")?;
+        let by = index_constant(cursor, "a positive divisor")?;
         if by == 0 {
             return Err(crate::Diagnostic::new(Code::Syntax, "the divisor of an index is positive, found 0").at(place));
         }
-        term = divide(&term, i64::from(by));
+        term = divide(&term, by);
     }
 }
 
@@ -209,7 +209,7 @@ fn index_factor(cursor: &mut Cursor<'_>, kernel: &Kernel) -> Parsed<Index> {
         return Ok(Index::atom(Atom::Value(Box::new(value))));
     }
     if matches!(cursor.peek(), TokenKind::Number(_)) {
-        return Ok(Index::constant(i64::from(cursor.integer::<u32>("an integer below 2^32")?)));
+        return Ok(Index::constant(index_constant(cursor, "an integer")?));
     }
     let start = cursor.position();
     let name = cursor.name("an index")?;
@@ -222,6 +222,13 @@ fn index_factor(cursor: &mut Cursor<'_>, kernel: &Kernel) -> Parsed<Index> {
     }
 }
 
+fn index_constant(cursor: &mut Cursor<'_>, what: &str) -> Parsed<i64> {
+    let start = cursor.position();
+    let value: i64 = cursor.integer(what)?;
+    check_coefficients(cursor, &Index::constant(value), 1).inspect_err(|_| cursor.rewind(start))?;
+    Ok(value)
+}
+
 fn scaled(cursor: &Cursor<'_>, index: &Index, factor: i64) -> Parsed<Index> {
     check_coefficients(cursor, index, i128::from(factor))?;
     Ok(index.times(factor))
@@ -232,5 +239,5 @@ fn check_coefficients(cursor: &Cursor<'_>, index: &Index, factor: i128) -> Parse
     if coefficients.into_iter().all(|coefficient| (i128::from(coefficient) * factor).abs() <= MAX_COEFFICIENT) {
         return Ok(());
     }
-    Err(cursor.error(Code::Syntax, "a factor or a constant of an index is at most 2^40".to_owned()))
+    Err(cursor.error(Code::Syntax, "a factor or a constant of an index is at most 2^60".to_owned()))
 }

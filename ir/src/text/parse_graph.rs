@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::cursor::{Cursor, Parsed, is_init_word};
+use super::cursor::{Cursor, Parsed};
 use super::lexer::TokenKind;
+use super::parts::is_init_word;
 use super::print_graph::implied_attribute;
 use crate::graph::Node;
 use crate::{Attribute, Code, DType, Diagnostic, Dim, Graph, Number, Op, Place, Type, ValueId};

@@ -90,7 +90,11 @@ impl Parser<'_, '_> {
         let targets = self.targets()?;
         self.cursor.expect("=")?;
         let is_reduction = self.cursor.word().and_then(Monoid::from_name).is_some()
-            && *self.cursor.peek_second() != TokenKind::Punctuation("(");
+            && match self.cursor.peek_second() {
+                TokenKind::Name(word) => !matches!(*word, "and" | "or"),
+                TokenKind::Quoted(_) | TokenKind::Punctuation(",") => true,
+                _ => false,
+            };
         if is_reduction {
             return self.reduce(targets, indent);
         }

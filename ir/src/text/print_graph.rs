@@ -1,20 +1,11 @@
-//! A graph as text, in the order of [`Graph::order`].
-//!
-//! ```text
-//! graph mlp.predict batch <= 64
-//!   %x = input {role = data} : f32[B,4]
-//!   %fc.weight = input {role = parameter, init = uniform(-0.5, 0.5)} : f32[2,4]
-//!   %y = einsum %x, %fc.weight {equation = "bi,oi->bo"} : f32[B,2] @mlp.rs:9:13 in fc
-//!   %h = relu %y : f32[B,2] by fc_relu @mlp.rs:9:20
-//!   output logits = %h
-//! ```
+//! A graph as text, in the order of [`Graph::order`]. The form is shown at [`super`].
 //!
 //! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
 //! and `init` where it is zeros. `by` names the kernel that a value is computed in. State ends with a line `update %w = %new_w`.
 
 use std::fmt;
 
-use super::names::{joined, name_text, place_suffix};
+use super::names::{joined, name_text, place_suffix, word_text};
 use super::number::{float_text, init_text};
 use crate::{Attribute, Dim, Graph, Init, Type, ValueId};
 
@@ -76,7 +67,7 @@ fn attribute_text(attribute: &Attribute) -> String {
         Attribute::Floats(values) => list(values.iter().map(|value| float_text(value.value()))),
         Attribute::Dims(dims) => list(dims.iter().map(Dim::to_string)),
         Attribute::DType(dtype) => dtype.to_string(),
-        Attribute::Text(text) => name_text(text),
+        Attribute::Text(text) => word_text(text),
         Attribute::Init(init) => init_text(init),
     }
 }

@@ -1,13 +1,14 @@
 //! A kernel as text. The form is shown at [`crate::kernel`].
 //!
-//! Reading numbers axes and locals in the order in which they first occur. A kernel that numbers them otherwise has a line that
+//! Reading numbers axes and locals in the order in which they are defined. A kernel that numbers them otherwise has a line that
 //! says so, `axes ow in 28, oh in 28` or `locals m: f32, s: f32`, so that every kernel reads back as itself.
 
 use std::fmt::{self, Write};
 
-use super::names::{Names, joined, name_text, place_text};
+use super::names::{Names, joined, name_text, place_text, word_text};
+use super::numbering::Numbering;
 use super::print_expr::{expr_text, index_text, indices_text};
-use crate::kernel::{Access, Contract, Kernel, Reduction, Schedule, Statement, Tensor, Tile};
+use crate::kernel::{Access, Axis, Contract, Kernel, Reduction, Schedule, Statement, Tensor, Tile};
 use crate::{AxisId, DType, Expr, LocalId, Monoid};
 
 impl fmt::Display for Kernel {
@@ -65,7 +66,7 @@ impl Printer<'_> {
                     Access::Write => "out ",
                     Access::Update => "inout ",
                 };
-                format!("{access}{}: {}", name_text(&tensor.name), tensor.ty)
+                format!("{access}{}: {}", word_text(&tensor.name), tensor.ty)
             }))
         };
         let (inputs, outputs) = (list(inputs, Access::Read), list(outputs, Access::Write));
@@ -149,51 +150,15 @@ fn spaced(head: &str, tail: &str) -> String {
 }
 
 fn axes_line(kernel: &Kernel, names: &Names) -> Option<String> {
-    let mut seen = Vec::new();
-    visit(&kernel.body, &mut |statement| {
-        if let Statement::For(axes, _) | Statement::Reduce { axes, .. } = statement {
-            seen.extend(axes.iter().map(|axis| axis.0));
-        }
-    });
-    let axis =
-        |(at, axis): (usize, &crate::kernel::Axis)| format!("{} in {}", names.axis(AxisId(at as u32)), axis.extent);
-    let is_plain = is_in_order(&seen, kernel.axes.len());
-    (!is_plain).then(|| format!("axes {}", joined(kernel.axes.iter().enumerate().map(axis))))
+    let axis = |(at, axis): (usize, &Axis)| format!("{} in {}", names.axis(AxisId(at as u32)), axis.extent);
+    let is_needed = !Numbering::of(kernel).axes_in_order;
+    is_needed.then(|| format!("axes {}", joined(kernel.axes.iter().enumerate().map(axis))))
 }
 
 fn locals_line(kernel: &Kernel) -> Option<String> {
-    let mut seen = Vec::new();
-    visit(&kernel.body, &mut |statement| match statement {
-        Statement::Let(local, _) => seen.push(local.0),
-        Statement::Reduce { lets, results, .. } => {
-            seen.extend(lets.iter().map(|(local, _)| local.0));
-            seen.extend(results.iter().map(|result| result.local.0));
-        }
-        Statement::For(..) | Statement::Store { .. } => {}
-    });
-    let locals = || kernel.locals.iter().map(|local| format!("{}: {}", name_text(&local.name), local.dtype));
-    (!is_in_order(&seen, kernel.locals.len())).then(|| format!("locals {}", joined(locals())))
-}
-
-/// Whether ids first occur as `0..count`.
-fn is_in_order(seen: &[u32], count: usize) -> bool {
-    let mut next = 0;
-    for &id in seen {
-        if id > next {
-            return false;
-        }
-        next += u32::from(id == next);
-    }
-    next as usize == count
-}
-
-fn visit(statements: &[Statement], action: &mut dyn FnMut(&Statement)) {
-    for statement in statements {
-        action(statement);
-        if let Statement::For(_, body) = statement {
-            visit(body, action);
-        }
-    }
+    let locals = || kernel.locals.iter().map(|local| format!("{}: {}", word_text(&local.name), local.dtype));
+    let is_needed = !Numbering::of(kernel).locals_in_order;
+    is_needed.then(|| format!("locals {}", joined(locals())))
 }
 
 /// ` thread(n) grain(1) vector(ow:4) ...`, with what is not the default.

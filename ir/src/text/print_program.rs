@@ -1,18 +1,5 @@
-//! A program as text: its buffers with their places in the arena, its kernels, and the launches of its entries.
-//!
-//! ```text
-//! program mlp batch <= 64 arena 4096
-//!   buffers
-//!     x: f32[B,4] data at 0
-//!     fc.weight: f32[2,4] parameter at 1024 init uniform(-0.5, 0.5)
-//!     y: f32[B,2] output at 1088 live predict 0..0
-//!   kernel fc(x: f32[B,4], w: f32[2,4]) -> (y: f32[B,2])
-//!     for n in B, o in 2
-//!       acc = sum i in 4 of x[n, i] * w[o, i]
-//!       y[n, o] = acc
-//!   entry predict(x) -> (y)
-//!     fc(x, fc.weight) -> y   @mlp.rs:9:13 in fc
-//! ```
+//! A program as text: its buffers with their places in the arena, its kernels, and the launches of its entries. The form is shown at
+//! [`super`].
 
 use std::fmt;
 

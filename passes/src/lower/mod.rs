@@ -221,7 +221,7 @@ impl Lowering<'_> {
                 class: class(input),
                 init: input.init.clone(),
             };
-            if matches!(input.role, Role::Data | Role::Scalar) {
+            if input.role == Role::Data {
                 steps.inputs.push(steps.slots.len());
             }
             numbers.insert(Memory::Value(value), steps.slots.len());

@@ -1,6 +1,6 @@
 //! Puts values that are used once back where they are used, so that a kernel reads like the formula it is, and drops what nothing uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Kernel, Local, Reduction, Statement};
 use kiln_ir::{AxisId, Expr, LocalId, TensorId};
@@ -19,6 +19,19 @@ pub fn run(kernel: &mut Kernel) {
         kernel.body = body;
     }
     renumber_locals(kernel);
+    unique_names(kernel);
+}
+
+/// Gives each tensor, axis and local a name of its own; tensors keep theirs, which are the user's.
+pub fn unique_names(kernel: &mut Kernel) {
+    let mut taken: BTreeSet<String> = kernel.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    let axes = kernel.axes.iter_mut().map(|axis| &mut axis.name);
+    for name in axes.chain(kernel.locals.iter_mut().map(|local| &mut local.name)) {
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
+        *name = free.expect("there are more numbers than names");
+        taken.insert(name.clone());
+    }
 }
 
 type Uses = BTreeMap<LocalId, usize>;

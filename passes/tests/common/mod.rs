@@ -64,7 +64,13 @@ pub fn check(graph: &Graph) -> Program {
 pub fn check_program(graph: &Graph, entry: &str, program: &Program) {
     schedule::require_legal(program);
     require_disjoint(program);
+    for kernel in &program.kernels {
+        let findings = kiln_ir::verify::verify_kernel(kernel);
+        assert!(findings.is_empty(), "{}", kiln_ir::verify::marked(&kernel.to_string(), &findings));
+    }
     let text = program.to_string();
+    let findings = kiln_ir::verify::verify_program(program);
+    assert!(findings.is_empty(), "{}", kiln_ir::verify::marked(&text, &findings));
     match kiln_ir::text::parse_program(&text, "program.kir") {
         Ok(parsed) => assert!(parsed == *program, "reads back as something else:\n{text}\n{parsed}"),
         Err(errors) => panic!("{}\n{text}", errors[0]),

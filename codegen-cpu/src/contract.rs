@@ -1,0 +1,259 @@
+//! How a contraction is laid out around the micro-kernel: which operands are packed, which lie ready, and where C goes.
+//!
+//! The kernel is rewritten so that the rest of the back end needs to know nothing new. A tiled axis `x` becomes `x.start + x.inner`;
+//! the tiles of A, B and C become three more tensors, in scratch memory; packing an operand is a loop nest with a store, and
+//! the epilogue reads its sum from C's tile. Only the call of the micro-kernel is special (see `tile.rs`).
+//!
+//! Tiles are row-major over the full tile sizes. A short last tile must be the first of its side's axes that has more than one
+//! position in a tile: then rows (or columns) stay evenly spaced. Where another axis is short, packed rows are computed past
+//! its end and not read; an operand that lies in memory as it is, or C written in place, could not afford that and is packed.
+
+use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
+use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Index, Load, Monoid, TensorId};
+
+use crate::tiling::{Tiles, position, stride};
+
+/// A kernel ready for emission.
+pub(crate) struct Plan {
+    pub(crate) kernel: Kernel,
+    /// `None`: plain loops over the kernel's body.
+    pub(crate) contraction: Option<Contraction>,
+    /// Bytes from the start of scratch memory to the tiles of A, B and C, the last tensors of the kernel.
+    pub(crate) scratch_offsets: Vec<usize>,
+    /// Scratch memory of a thread.
+    pub(crate) scratch_bytes: usize,
+}
+
+/// A contraction and its tiles.
+pub(crate) struct Contraction {
+    /// Axes that items stand for, outside of all tiles.
+    pub(crate) threads: Vec<AxisId>,
+    /// The `start` axis that items divide instead, if one of the rows' axes is the thread axis.
+    pub(crate) item_start: Option<AxisId>,
+    /// Loops around all tiles.
+    pub(crate) outer: Vec<AxisId>,
+    pub(crate) m: Vec<TiledAxis>,
+    pub(crate) n: Vec<TiledAxis>,
+    pub(crate) k: Vec<TiledAxis>,
+    /// Axes of `k` before this one are the micro-kernel's batch.
+    pub(crate) k_split: usize,
+    pub(crate) a: Operand,
+    pub(crate) b: Operand,
+    pub(crate) c: Operand,
+    /// The loops over C's tile; `None` where the micro-kernel writes the output.
+    pub(crate) epilogue: Option<Statement>,
+}
+
+/// An axis in tiles: its position is `start + inner`.
+#[derive(Clone, Copy)]
+pub(crate) struct TiledAxis {
+    pub(crate) inner: AxisId,
+    /// `None`: one tile.
+    pub(crate) start: Option<AxisId>,
+    pub(crate) size: usize,
+    pub(crate) extent: Dim,
+}
+
+/// A matrix in memory.
+pub(crate) struct Operand {
+    pub(crate) tensor: TensorId,
+    /// The position of an element; at inner positions 0, that of the tile.
+    pub(crate) position: Index,
+    pub(crate) row_stride: i64,
+    pub(crate) k_stride: i64,
+    pub(crate) batch_stride: i64,
+    /// The loops that pack it.
+    pub(crate) pack: Option<Statement>,
+}
+
+/// Row strides of tiles are multiples of a cache line.
+const LINE_ELEMENTS: usize = 16;
+
+impl Plan {
+    /// Lays out a kernel.
+    pub(crate) fn new(kernel: &Kernel) -> Plan {
+        contraction(kernel).unwrap_or_else(|| Plan {
+            kernel: kernel.clone(),
+            contraction: None,
+            scratch_offsets: Vec::new(),
+            scratch_bytes: 0,
+        })
+    }
+}
+
+impl TiledAxis {
+    /// Whether the last tile may be short.
+    pub(crate) fn is_uneven(&self) -> bool {
+        self.start.is_some() && self.extent.as_fixed().is_none_or(|extent| !extent.is_multiple_of(self.size))
+    }
+}
+
+/// The number of rows or columns of a full tile.
+pub(crate) fn full_size(side: &[TiledAxis]) -> usize {
+    side.iter().map(|axis| axis.size).product()
+}
+
+/// The first axis with more than one position in a tile.
+pub(crate) fn leading(side: &[TiledAxis]) -> usize {
+    side.iter().position(|axis| axis.size > 1).unwrap_or(0)
+}
+
+/// `None` where the contraction must run as plain loops: not `f32`, or tiles that do not fit together.
+fn contraction(original: &Kernel) -> Option<Plan> {
+    let contract = original.schedule.contract.as_ref()?;
+    let [Statement::For(axes, body)] = original.body.as_slice() else { return None };
+    let (Statement::Reduce { axes: summed, lets, results }, rest) = body.split_first()? else { return None };
+    let [result] = results.as_slice() else { return None };
+    let Expr::Binary(Binary::Mul, left, right) = &result.value else { return None };
+    let tiled =
+        |axis: &AxisId| [&contract.m, &contract.n, &contract.k].iter().any(|s| s.iter().any(|t| t.axis == *axis));
+    let fits = result.monoid == Monoid::Sum
+        && lets.is_empty()
+        && original.dtype(&result.value) == DType::F32
+        && summed.len() == contract.k.len()
+        && summed.iter().all(|axis| contract.k.iter().any(|tile| tile.axis == *axis))
+        && !contract.m.is_empty()
+        && !contract.n.is_empty()
+        && axes.iter().chain(summed).all(|axis| original.axis(*axis).limit.is_none());
+    if !fits {
+        return None;
+    }
+    let threads = &original.schedule.thread;
+    let row_thread = threads.iter().copied().find(tiled);
+    if row_thread.is_some_and(|axis| threads.len() > 1 || !contract.m.iter().any(|tile| tile.axis == axis)) {
+        return None;
+    }
+
+    let mut tiles = Tiles { kernel: original.clone(), replaced: vec![None; original.axes.len()] };
+    let m: Vec<TiledAxis> = contract.m.iter().map(|tile| tiles.split(*tile, row_thread == Some(tile.axis))).collect();
+    let n: Vec<TiledAxis> = contract.n.iter().map(|tile| tiles.split(*tile, false)).collect();
+    let k = summed_tiles(&mut tiles, contract)?;
+    let item_start = row_thread.and_then(|axis| tiles.replaced[axis.0 as usize].map(|(start, _)| start));
+
+    let (factor_a, factor_b) = if contract.a_factor == 0 { (left, right) } else { (right, left) };
+    let (factor_a, factor_b) = (tiles.expr(factor_a), tiles.expr(factor_b));
+    let columns = full_size(&n).next_multiple_of(LINE_ELEMENTS);
+    let depth = full_size(&k).next_multiple_of(LINE_ELEMENTS);
+    let a_tile = tiles.scratch("a_tile", full_size(&m), depth);
+    let b_tile = tiles.scratch("b_tile", full_size(&k), columns);
+    let c_tile = tiles.scratch("c_tile", full_size(&m), columns);
+
+    let in_place_a = if contract.pack_a || is_ragged(&m, item_start) { None } else { tiles.in_place(&factor_a) };
+    let in_place_b = if contract.pack_b || is_ragged(&n, None) { None } else { tiles.in_place(&factor_b) };
+    let (k_split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
+    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, depth, false, factor_a));
+    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
+
+    let c_position = position(&m).times(columns as i64).plus(&position(&n));
+    let direct = if is_ragged(&m, item_start) || is_ragged(&n, None) {
+        None
+    } else {
+        tiles.direct_output(rest, result.local, &m, &n)
+    };
+    let (c, epilogue) = match direct {
+        Some(output) => (output, None),
+        None => {
+            let sum = Load { tensor: c_tile, index: vec![position(&m), position(&n)], fill: None };
+            let mut body = vec![Statement::Let(result.local, Expr::Load(sum))];
+            body.extend(rest.iter().map(|statement| tiles.statement(statement)));
+            let axes = m.iter().chain(&n).map(|axis| axis.inner).collect();
+            let tile = Operand {
+                tensor: c_tile,
+                position: c_position,
+                row_stride: columns as i64,
+                k_stride: 0,
+                batch_stride: 0,
+                pack: None,
+            };
+            (tile, Some(Statement::For(axes, body)))
+        }
+    };
+
+    // Tiles that are not used take no memory.
+    let used = [(a.pack.is_some(), full_size(&m) * depth), (b.pack.is_some(), full_size(&k) * columns)];
+    let used = used.into_iter().chain([(epilogue.is_some(), full_size(&m) * columns)]);
+    let (mut scratch_offsets, mut scratch_bytes) = (Vec::new(), 0);
+    for (is_used, elements) in used {
+        scratch_offsets.push(scratch_bytes);
+        scratch_bytes += if is_used { (elements * 4).next_multiple_of(64) } else { 0 };
+    }
+    let outer = axes.iter().copied().filter(|axis| !threads.contains(axis) && !tiled(axis)).collect();
+    let threads = if item_start.is_some() { Vec::new() } else { threads.clone() };
+    let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, a, b, c, epilogue };
+    Some(Plan { kernel: tiles.kernel, contraction: Some(contraction), scratch_offsets, scratch_bytes })
+}
+
+/// The summed axes. No position may be computed twice or past the end, so only the leading one may have a short tile.
+fn summed_tiles(tiles: &mut Tiles, contract: &Contract) -> Option<Vec<TiledAxis>> {
+    let mut k: Vec<TiledAxis> = Vec::new();
+    for tile in &contract.k {
+        let extent = tiles.kernel.axis(tile.axis).extent;
+        let follows = k.iter().any(|axis| axis.size > 1);
+        let whole = match extent.as_fixed() {
+            Some(extent) if follows && !extent.is_multiple_of(tile.size.max(1)) => extent,
+            None if follows => return None,
+            _ => tile.size,
+        };
+        k.push(tiles.split(Tile { axis: tile.axis, size: whole }, false));
+    }
+    Some(k)
+}
+
+/// Whether rows or columns of a tile may be unevenly spaced.
+fn is_ragged(side: &[TiledAxis], item_start: Option<AxisId>) -> bool {
+    let ragged = |axis: &TiledAxis| axis.is_uneven() || (axis.start.is_some() && axis.start == item_start);
+    side.iter().skip(leading(side) + 1).any(ragged)
+}
+
+type InPlace = Option<(TensorId, Index)>;
+/// An operand in place, or where the summed axes are split if it must be packed.
+type Choice = Result<Operand, usize>;
+
+/// Splits the summed axes into batch and k so that both operands can stay in place, or as many as can.
+fn operands(m: &[TiledAxis], n: &[TiledAxis], k: &[TiledAxis], a: InPlace, b: InPlace) -> (usize, Choice, Choice) {
+    let at = |operand: &InPlace, side: &[TiledAxis], split: usize, contiguous: bool| {
+        let (tensor, position) = operand.as_ref()?;
+        let row_stride = stride(side, position)?;
+        if contiguous && row_stride != 1 && full_size(side) > 1 {
+            return None;
+        }
+        let (batch_stride, k_stride) = (stride(&k[..split], position)?, stride(&k[split..], position)?);
+        Some(Operand { tensor: *tensor, position: position.clone(), row_stride, k_stride, batch_stride, pack: None })
+    };
+    let splits = 0..k.len().max(1);
+    let candidates = splits.map(|split| (split, at(&a, m, split, false), at(&b, n, split, true)));
+    // The first split that keeps the most operands in place.
+    let mut best: Option<(usize, Option<Operand>, Option<Operand>)> = None;
+    let kept = |a: &Option<Operand>, b: &Option<Operand>| usize::from(a.is_some()) + usize::from(b.is_some());
+    for candidate in candidates {
+        if best.as_ref().is_none_or(|(_, a, b)| kept(&candidate.1, &candidate.2) > kept(a, b)) {
+            best = Some(candidate);
+        }
+    }
+    let (split, a, b) = best.expect("there is a split before the first axis");
+    (split, a.ok_or(split), b.ok_or(split))
+}
+
+/// A packed operand: A as `[m][k]`, B (`k_first`) as `[k][n]`.
+fn packed(
+    tensor: TensorId,
+    side: &[TiledAxis],
+    k: &[TiledAxis],
+    split: usize,
+    row: usize,
+    k_first: bool,
+    factor: Expr,
+) -> Operand {
+    let (rows, columns) = if k_first { (k, side) } else { (side, k) };
+    let axes = rows.iter().chain(columns).map(|axis| axis.inner).collect();
+    let store = Statement::Store { tensor, index: vec![position(rows), position(columns)], value: factor };
+    let k_stride = if k_first { row as i64 } else { 1 };
+    Operand {
+        tensor,
+        position: Index::default(),
+        row_stride: if k_first { 1 } else { row as i64 },
+        k_stride,
+        batch_stride: k_stride * full_size(&k[split..]) as i64,
+        pack: Some(Statement::For(axes, vec![store])),
+    }
+}

@@ -1,0 +1,173 @@
+//! The table of contents of the compiler: every step in its order, and what is checked between them.
+//!
+//! | step | from → to | what it does |
+//! |---|---|---|
+//! | `verify` | graph | the traced graph is well formed; from here on a broken rule is a bug of the compiler |
+//! | `canonicalize` | graph | one form for equal computations |
+//! | `merge_common` | graph | nothing is computed twice |
+//! | `fold_constants` | graph | what is known is computed now |
+//! | `autodiff` | graph | the gradients of the loss, as outputs `d_<parameter>`; `train_step` only |
+//! | `append_update` | graph | the optimiser's rules take the gradients' place; `train_step` only |
+//! | `simplify` | graph | the three passes again, over what the two before have added; `detach` has done its work and goes |
+//! | *autocast* | graph | its place; not there yet |
+//! | *assign_layout* | graph | its place; not there yet |
+//! | *select_algorithm* | graph | its place; not there yet |
+//! | *rematerialize* | graph | its place; not there yet |
+//! | `fuse` | graph | says which kernel computes each value |
+//! | `lower` | graph → kernels | one loop nest for each |
+//! | `tile` | kernels | blocks for caches and micro-kernels, items for threads |
+//! | `vectorize` | kernels | lanes |
+//! | `order_steps` | kernels | launches in an order that keeps little alive |
+//! | `reuse` | kernels | results over operands that nothing reads any more |
+//! | `plan_memory` | kernels → program | an offset in the arena for every buffer |
+//!
+//! Every unit (entry point) goes down on its own, and `plan_memory` joins them. After each step what it made is verified, and an
+//! [`Observer`] may look at it, stop the unit, or put other IR in its place: that is how the driver dumps, stops and swaps stages, since
+//! passes do no IO.
+
+mod check;
+mod observe;
+mod request;
+mod train;
+
+pub use check::{CompileError, CompilerBug};
+pub use observe::{Control, Observer, Stage};
+pub use request::{Request, units};
+
+use check::Watch;
+use kiln_ir::{Graph, Program, UpdateRules};
+
+use crate::steps::Steps;
+use crate::{canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse, tile, vectorize};
+
+macro_rules! steps {
+    ($($variant:ident = $name:literal,)*) => {
+        /// A step of the pipeline, in the order in which they run.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[allow(missing_docs)]
+        pub enum Step { $($variant,)* }
+
+        impl Step {
+            /// Every step, in order.
+            pub const ALL: &[Step] = &[$(Step::$variant,)*];
+
+            /// The step's name: of its file, its dumps and its cases.
+            pub const fn name(self) -> &'static str {
+                match self { $(Step::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+steps! {
+    Verify = "verify",
+    Canonicalize = "canonicalize",
+    MergeCommon = "merge_common",
+    FoldConstants = "fold_constants",
+    Autodiff = "autodiff",
+    AppendUpdate = "append_update",
+    Simplify = "simplify",
+    Fuse = "fuse",
+    Lower = "lower",
+    Tile = "tile",
+    Vectorize = "vectorize",
+    OrderSteps = "order_steps",
+    Reuse = "reuse",
+    PlanMemory = "plan_memory",
+}
+
+impl Step {
+    const GRAPH: &[Step] = Step::ALL.split_at(Step::Lower as usize).0;
+    const KERNELS: &[Step] =
+        Step::ALL.split_at(Step::Lower as usize).1.split_at(Step::PlanMemory as usize - Step::Lower as usize).0;
+
+    /// The step of this name.
+    pub fn from_name(name: &str) -> Option<Step> {
+        Step::ALL.iter().copied().find(|step| step.name() == name)
+    }
+
+    /// The position in the order, from 0: the number of its dump, as in `07_fuse.ir`.
+    pub const fn number(self) -> usize {
+        self as usize
+    }
+
+    /// The step before, whose output is this one's input.
+    pub fn previous(self) -> Option<Step> {
+        Some(Step::ALL[self.number().checked_sub(1)?])
+    }
+}
+
+/// Compiles every unit of a request to one program; `None` where the observer stopped one.
+pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
+    let (mut entries, mut stopped) = (Vec::new(), false);
+    for (unit, graph) in units(request) {
+        let steps = match run_graph(unit, graph, request.rules.as_ref(), observer)? {
+            Some(graph) => run_kernels(unit, &graph, observer)?,
+            None => None,
+        };
+        stopped |= steps.is_none();
+        entries.extend(steps.map(|steps| (unit.to_owned(), steps)));
+    }
+    if stopped {
+        return Ok(None);
+    }
+    let max_batch = entries.iter().map(|(_, steps)| steps.max_batch).max().unwrap_or(1);
+    let program = program::join(&request.name, max_batch, entries);
+    Watch { unit: &request.name, observer }.program(Step::PlanMemory, program)
+}
+
+/// The steps on a unit's graph; `None` where the observer stopped it.
+pub fn run_graph(
+    unit: &str,
+    mut graph: Graph,
+    rules: Option<&UpdateRules>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Graph>, CompileError> {
+    let trains = unit == request::TRAIN_STEP;
+    for &step in Step::GRAPH {
+        match step {
+            Step::Canonicalize => canonicalize::run(&mut graph),
+            Step::MergeCommon => merge_common::run(&mut graph),
+            Step::FoldConstants => fold_constants::run(&mut graph),
+            Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
+            Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
+            Step::Simplify => simplify(&mut graph),
+            Step::Fuse => fuse::run(&mut graph),
+            _ => {}
+        }
+        match (Watch { unit, observer }).graph(step, graph)? {
+            Some(next) => graph = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(graph))
+}
+
+/// The steps on a unit's kernels; `None` where the observer stopped it.
+pub fn run_kernels(unit: &str, graph: &Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
+    let mut steps = lower::run(graph);
+    for &step in Step::KERNELS {
+        match step {
+            Step::Tile => tile::run(&mut steps),
+            Step::Vectorize => vectorize::run(&mut steps),
+            Step::OrderSteps => order_steps::run(&mut steps),
+            Step::Reuse => reuse::run(&mut steps),
+            _ => {}
+        }
+        match (Watch { unit, observer }).kernels(step, steps)? {
+            Some(next) => steps = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(steps))
+}
+
+/// The three passes once more. What is folded opens the way for rules about known values, so two of them run twice.
+fn simplify(graph: &mut Graph) {
+    canonicalize::remove_detach(graph);
+    canonicalize::run(graph);
+    merge_common::run(graph);
+    fold_constants::run(graph);
+    canonicalize::run(graph);
+    merge_common::run(graph);
+}

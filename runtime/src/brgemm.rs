@@ -1,0 +1,110 @@
+//! The contraction micro-kernel: a batch-reduce matrix product on register tiles.
+//!
+//! One interface serves linear layers, attention and all three directions of a convolution; the generated loops around
+//! it do blocking, packing and epilogues. Each instruction set is one short file of vector operations, over which
+//! `tile.rs` spells the register tile.
+//!
+//! Every element of C is one chain of fused multiply-adds over (i, k) in ascending order, started from 0 or from C
+//! itself. So the bits are equal on every instruction set (NaN payloads excepted), and also when a caller splits `k` or
+//! `count` over several accumulating calls.
+//!
+//! Source: Georganas et al., "Harnessing Deep Learning via a Single Building Block", IPDPS 2020.
+
+mod tile;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use std::mem::offset_of;
+
+/// C[m, n] (+)= Σ over i < count of A_i[m, k] · B_i[k, n], on f32. Strides are in elements and may be negative.
+///
+/// n is contiguous in B and C. A is read element by element, at any strides.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct BrgemmArgs {
+    /// Rows of A and C.
+    pub m: u64,
+    /// Columns of B and C.
+    pub n: u64,
+    /// Columns of A, rows of B.
+    pub k: u64,
+    /// Number of products summed.
+    pub count: u64,
+    /// A_0[0, 0].
+    pub a: *const f32,
+    /// From A_i[m, k] to A_i[m + 1, k].
+    pub a_m_stride: i64,
+    /// From A_i[m, k] to A_i[m, k + 1].
+    pub a_k_stride: i64,
+    /// From A_i to A_(i + 1).
+    pub a_batch_stride: i64,
+    /// B_0[0, 0].
+    pub b: *const f32,
+    /// From B_i[k, n] to B_i[k + 1, n].
+    pub b_k_stride: i64,
+    /// From B_i to B_(i + 1).
+    pub b_batch_stride: i64,
+    /// C[0, 0].
+    pub c: *mut f32,
+    /// From C[m, n] to C[m + 1, n].
+    pub c_m_stride: i64,
+    /// 0: C is written; 1: C is added to.
+    pub accumulate: u64,
+}
+
+/// A micro-kernel. Safety: all elements that the arguments describe are readable (A, B) or writable (C, also readable if
+/// `accumulate` is 1), C overlaps neither A nor B, and the processor has the instructions the kernel was compiled for.
+pub type BrgemmF32Fn = unsafe extern "C" fn(args: *const BrgemmArgs);
+
+/// The fastest micro-kernel for this processor.
+pub fn brgemm_f32() -> BrgemmF32Fn {
+    available()[0].1
+}
+
+/// All micro-kernels that this processor can run, named, the fastest first.
+pub fn available() -> Vec<(&'static str, BrgemmF32Fn)> {
+    let mut kernels: Vec<(&'static str, BrgemmF32Fn)> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            kernels.push(("avx512", avx512::brgemm_f32));
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            kernels.push(("avx2", avx2::brgemm_f32));
+        }
+    }
+    kernels.push(("portable", portable::brgemm_f32));
+    kernels
+}
+
+macro_rules! offsets {
+    ($($constant:ident = $field:ident),* $(,)?) => {
+        impl BrgemmArgs {
+            $(
+                #[doc = concat!("Byte offset of `", stringify!($field), "`.")]
+                pub const $constant: i32 = offset_of!(BrgemmArgs, $field) as i32;
+            )*
+        }
+    };
+}
+
+offsets! {
+    OFFSET_M = m,
+    OFFSET_N = n,
+    OFFSET_K = k,
+    OFFSET_COUNT = count,
+    OFFSET_A = a,
+    OFFSET_A_M_STRIDE = a_m_stride,
+    OFFSET_A_K_STRIDE = a_k_stride,
+    OFFSET_A_BATCH_STRIDE = a_batch_stride,
+    OFFSET_B = b,
+    OFFSET_B_K_STRIDE = b_k_stride,
+    OFFSET_B_BATCH_STRIDE = b_batch_stride,
+    OFFSET_C = c,
+    OFFSET_C_M_STRIDE = c_m_stride,
+    OFFSET_ACCUMULATE = accumulate,
+}

@@ -1,0 +1,338 @@
+//! The ready training loop: epochs over a loader, progress, evaluation, checkpoints, resuming.
+//!
+//! It holds no state of its own beyond its position: what a checkpoint holds is every slot of the program and three numbers, so a resumed
+//! run computes the same bits as one that was never stopped. Whoever needs another loop writes it: see `Trainer::train_batch`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::abi::ElementType;
+use crate::checkpoint::{self, CheckpointError, Dtype, TensorSpec, TensorView};
+use crate::data::{Batch, DataError, DataLoader, HostTensor};
+use crate::metrics::{Accuracy, AccuracyError, Mean};
+use crate::progress::Progress;
+use crate::stop::StopFlag;
+use crate::{Error, Input, SlotView, Trainer};
+
+/// How long to train, and what to keep.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// Passes over the data, counted from the beginning of training, also in a resumed run.
+    pub epochs: u64,
+    /// Stop after this many steps, counted likewise.
+    pub max_steps: Option<u64>,
+    /// Where to save after every epoch, and when the run is stopped.
+    pub checkpoint: Option<PathBuf>,
+    /// The checkpoint to go on from.
+    pub resume: Option<PathBuf>,
+    /// The seed of the run, kept in checkpoints: resuming with another would mix two orders of the data.
+    pub seed: u64,
+    /// Ends the run after the step in progress.
+    pub stop: Option<StopFlag>,
+    /// The field with the labels, to show the accuracy on the test data.
+    pub labels: Option<&'static str>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct Fitted {
+    /// Steps of this run.
+    pub steps: u64,
+    /// Samples of this run.
+    pub samples: u64,
+    /// Time in train steps and loading, without evaluation and checkpoints.
+    pub train_time: Duration,
+    /// The loss of the last step.
+    pub last_loss: f32,
+    /// Whether the stop flag ended it.
+    pub interrupted: bool,
+    /// On the test data, after the last epoch.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// How well the model does on data.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Evaluation {
+    /// The loss, averaged over samples.
+    pub loss: f64,
+    /// The share of samples whose greatest logit is the label's, if labels were named.
+    pub accuracy: Option<f64>,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// The program.
+    #[error(transparent)]
+    Run(#[from] Error),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Predictions that are not one row of logits a label.
+    #[error(transparent)]
+    Accuracy(#[from] AccuracyError),
+    /// The batches lack an input of the program.
+    #[error("entry `{entry}` needs the input `{input}`: the batches have {found}")]
+    MissingField {
+        /// The entry.
+        entry: String,
+        /// The input.
+        input: String,
+        /// The fields there are.
+        found: String,
+    },
+    /// The loss is NaN or infinite.
+    #[error("the loss is {loss} at epoch {epoch}, step {step}{cause}")]
+    NotFinite {
+        /// The loss.
+        loss: f32,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The step in the epoch, counted from 1.
+        step: usize,
+        /// What is known of the reason.
+        cause: String,
+    },
+    /// The checkpoint to resume from lacks the numbers that say where it stands.
+    #[error("cannot resume from `{}`: it has no valid `{key}`; it holds weights only", path.display())]
+    NotResumable {
+        /// The file.
+        path: PathBuf,
+        /// The missing number.
+        key: &'static str,
+    },
+    /// The checkpoint belongs to a run with another seed.
+    #[error("cannot resume from `{}` with seed {found}: its run has seed {expected}", path.display())]
+    Seed {
+        /// The file.
+        path: PathBuf,
+        /// The seed in the file.
+        expected: u64,
+        /// The seed of this run.
+        found: u64,
+    },
+}
+
+/// How far training is: the next batch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    epoch: u64,
+    batch: u64,
+    steps: u64,
+}
+
+const EPOCH: &str = "epoch";
+const BATCH: &str = "batch";
+const STEPS: &str = "steps";
+const SEED: &str = "seed";
+
+impl Trainer {
+    /// Trains over `train`, and evaluates on `test` after every epoch.
+    ///
+    /// # Errors
+    /// [`FitError`]; what was trained before stays in the trainer, except that a step with a loss that is not finite has already
+    /// changed the weights.
+    pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>, fit: &Fit) -> Result<Fitted, FitError> {
+        let mut at = match &fit.resume {
+            Some(path) => self.resume(path, fit.seed)?,
+            None => Position::default(),
+        };
+        let mut fitted = Fitted::default();
+        let mut progress = Progress::new();
+        let full = |at: &Position| fit.max_steps.is_some_and(|max| at.steps >= max);
+        while at.epoch < fit.epochs && !full(&at) && !fitted.interrupted {
+            progress.epoch(at.epoch, fit.epochs, train.len());
+            progress.skip(at.batch as usize);
+            let mut mean = Mean::default();
+            let started = Instant::now();
+            for batch in train.epoch_from(at.epoch, at.batch as usize) {
+                let batch = batch?;
+                let loss = self.train_batch(&batch)?;
+                at.batch += 1;
+                at.steps += 1;
+                fitted.steps += 1;
+                fitted.samples += batch.size() as u64;
+                fitted.last_loss = loss;
+                if !loss.is_finite() {
+                    return Err(not_finite(loss, at, &batch));
+                }
+                mean.add(f64::from(loss), batch.size());
+                progress.step(loss, batch.size());
+                fitted.interrupted = fit.stop.as_ref().is_some_and(StopFlag::is_set);
+                if full(&at) || fitted.interrupted {
+                    break;
+                }
+            }
+            fitted.train_time += started.elapsed();
+            if at.batch as usize >= train.len() {
+                at = Position { epoch: at.epoch + 1, batch: 0, steps: at.steps };
+            }
+            let mut figures = vec![("loss", mean.over_samples().unwrap_or(f64::NAN))];
+            if let (Some(test), false) = (test, fitted.interrupted) {
+                let evaluation = self.evaluate(test, fit.labels)?;
+                figures.push(("test loss", evaluation.loss));
+                figures.extend(evaluation.accuracy.map(|accuracy| ("accuracy", accuracy)));
+                fitted.evaluation = Some(evaluation);
+            }
+            progress.finish(&figures);
+            if let Some(path) = &fit.checkpoint {
+                self.save_at(path, at, fit.seed)?;
+            }
+        }
+        if let (Some(test), None, false) = (test, fitted.evaluation, fitted.interrupted) {
+            fitted.evaluation = Some(self.evaluate(test, fit.labels)?);
+        }
+        Ok(fitted)
+    }
+
+    /// One step on a batch whose fields have the names of the program's inputs.
+    ///
+    /// # Errors
+    /// As [`Trainer::train_step`], and [`FitError::MissingField`].
+    pub fn train_batch(&mut self, batch: &Batch) -> Result<f32, FitError> {
+        let inputs = self.inputs_of("train_step", batch)?;
+        Ok(self.train_step(&inputs)?)
+    }
+
+    /// The loss on a batch, without learning.
+    ///
+    /// # Errors
+    /// As [`Trainer::train_batch`].
+    pub fn eval_batch(&mut self, batch: &Batch) -> Result<f32, FitError> {
+        let inputs = self.inputs_of("eval_loss", batch)?;
+        Ok(self.eval_loss(&inputs)?)
+    }
+
+    /// The predictions for a batch, one row a sample.
+    ///
+    /// # Errors
+    /// As [`Trainer::train_batch`].
+    pub fn predict_batch(&mut self, batch: &Batch) -> Result<&[f32], FitError> {
+        let inputs = self.inputs_of("predict", batch)?;
+        Ok(self.predict(&inputs)?)
+    }
+
+    /// Loss and, if `labels` names a field, accuracy over a loader, averaged over samples.
+    ///
+    /// # Errors
+    /// As [`Trainer::train_batch`], and those of the data.
+    pub fn evaluate(&mut self, loader: &DataLoader, labels: Option<&str>) -> Result<Evaluation, FitError> {
+        let (mut mean, mut accuracy) = (Mean::default(), Accuracy::default());
+        for batch in loader.epoch(0) {
+            let batch = batch?;
+            mean.add(f64::from(self.eval_batch(&batch)?), batch.size());
+            if let Some(labels) = labels {
+                let labels = batch.i64s(labels)?;
+                accuracy.add(self.predict_batch(&batch)?, labels)?;
+            }
+        }
+        Ok(Evaluation { loss: mean.over_samples().unwrap_or(f64::NAN), accuracy: accuracy.fraction() })
+    }
+
+    /// Writes parameters, buffers and optimiser state to a safetensors file under PyTorch's names.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; an existing file is then untouched.
+    pub fn save(&self, path: impl AsRef<Path>, metadata: &BTreeMap<String, String>) -> Result<(), CheckpointError> {
+        let specs: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
+        let tensors = self.state().zip(&specs).map(|(slot, spec)| TensorView {
+            name: slot.name().into(),
+            dtype: spec.dtype,
+            shape: spec.shape.clone().into(),
+            bytes: slot.bytes().into(),
+        });
+        checkpoint::save(path, tensors, metadata)
+    }
+
+    /// Reads what [`Trainer::save`] wrote, or a `state_dict` saved by PyTorch. With `strict`, every tensor of the program must be in the
+    /// file and no other; without, what is in both is read. Shapes and dtypes must agree either way. Returns the metadata.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; then nothing has been read.
+    pub fn load(&mut self, path: impl AsRef<Path>, strict: bool) -> Result<BTreeMap<String, String>, CheckpointError> {
+        let file = checkpoint::load(path)?;
+        let expected: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
+        file.check(&expected, strict)?;
+        for TensorSpec { name, .. } in &expected {
+            if let (Some(tensor), Ok(mut slot)) = (file.get(name), self.slot_mut(name)) {
+                slot.bytes_mut().copy_from_slice(&tensor.bytes);
+            }
+        }
+        Ok(file.metadata().clone())
+    }
+
+    fn save_at(&self, path: &Path, at: Position, seed: u64) -> Result<(), CheckpointError> {
+        let numbers = [(EPOCH, at.epoch), (BATCH, at.batch), (STEPS, at.steps), (SEED, seed)];
+        self.save(path, &numbers.into_iter().map(|(key, number)| (key.to_owned(), number.to_string())).collect())
+    }
+
+    fn resume(&mut self, path: &Path, seed: u64) -> Result<Position, FitError> {
+        let metadata = self.load(path, true)?;
+        let number = |key: &'static str| {
+            let found = metadata.get(key).and_then(|text| text.parse::<u64>().ok());
+            found.ok_or(FitError::NotResumable { path: path.to_owned(), key })
+        };
+        let expected = number(SEED)?;
+        if expected != seed {
+            return Err(FitError::Seed { path: path.to_owned(), expected, found: seed });
+        }
+        Ok(Position { epoch: number(EPOCH)?, batch: number(BATCH)?, steps: number(STEPS)? })
+    }
+
+    /// The batch's fields in the order of an entry's inputs.
+    fn inputs_of<'b>(&self, entry: &str, batch: &'b Batch) -> Result<Vec<Input<'b>>, FitError> {
+        let slots = &self.session().entry(entry)?.inputs;
+        let input = |&slot: &u32| {
+            let name = &*self.program().slots[slot as usize].name;
+            batch.get(name).map(as_input).ok_or_else(|| {
+                let fields: Vec<String> = batch.fields().iter().map(|field| format!("`{}`", field.name)).collect();
+                FitError::MissingField { entry: entry.to_owned(), input: name.to_owned(), found: fields.join(", ") }
+            })
+        };
+        slots.iter().map(input).collect()
+    }
+}
+
+fn as_input(tensor: &HostTensor) -> Input<'_> {
+    match tensor {
+        HostTensor::F32(elements) => Input::F32(elements),
+        HostTensor::I64(elements) => Input::I64(elements),
+        HostTensor::U8(elements) => Input::U8(elements),
+    }
+}
+
+fn spec(slot: &SlotView<'_>) -> TensorSpec {
+    let dtype = match slot.element() {
+        ElementType::F64 => Dtype::F64,
+        ElementType::F32 => Dtype::F32,
+        ElementType::F16 => Dtype::F16,
+        ElementType::BF16 => Dtype::BF16,
+        ElementType::I64 => Dtype::I64,
+        ElementType::I32 => Dtype::I32,
+        ElementType::U8 => Dtype::U8,
+        ElementType::Bool => Dtype::BOOL,
+    };
+    let shape: Vec<usize> = slot.shape().into_iter().map(|extent| extent as usize).collect();
+    TensorSpec::new(slot.name(), dtype, &shape)
+}
+
+/// Names the first field of the batch that holds a value that is not finite: the usual reason.
+fn not_finite(loss: f32, at: Position, batch: &Batch) -> FitError {
+    let broken = batch.columns().find_map(|(field, tensor)| match tensor {
+        HostTensor::F32(elements) => {
+            let position = elements.iter().position(|element| !element.is_finite())?;
+            let sample = position / (elements.len() / batch.size().max(1)).max(1);
+            Some(format!(": `{}` of the batch's sample {sample} holds {}", field.name, elements[position]))
+        }
+        _ => None,
+    });
+    let cause = broken.unwrap_or_else(|| {
+        ": the batch is finite, so the weights diverged; a smaller learning rate helps, or clipping".to_owned()
+    });
+    FitError::NotFinite { loss, epoch: at.epoch + 1, step: at.batch as usize, cause }
+}

@@ -1,0 +1,183 @@
+//! A session in the words of a training loop.
+
+use crate::abi::{Program, Slot, SlotKind};
+use crate::{Error, Input, MemoryReport, ProgramRef, Session, SlotView, SlotViewMut, peak_resident_bytes};
+
+/// The output slot of the entries that compute a loss.
+const LOSS: &str = "loss";
+
+/// The scalar slot of the learning rate; with several parameter groups, "lr.0", "lr.1", ...
+const LEARNING_RATE: &str = "lr";
+
+/// Trains, evaluates and predicts with a compiled program. The batch of each call is what the inputs hold.
+#[derive(Debug)]
+pub struct Trainer {
+    session: Session,
+}
+
+impl Trainer {
+    /// A trainer with fresh parameters. Equal seeds give equal parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::new`].
+    pub fn new(program: impl Into<ProgramRef>, seed: u64) -> Result<Trainer, Error> {
+        Ok(Trainer { session: Session::new(program, seed)? })
+    }
+
+    /// A trainer over a session.
+    pub fn from_session(session: Session) -> Trainer {
+        Trainer { session }
+    }
+
+    /// Runs one step of the optimiser and returns the loss before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`], and [`Error::PartialSample`].
+    pub fn train_step(&mut self, inputs: &[Input<'_>]) -> Result<f32, Error> {
+        self.loss_of("train_step", inputs)
+    }
+
+    /// The loss as evaluation computes it, without learning.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`], and [`Error::PartialSample`].
+    pub fn eval_loss(&mut self, inputs: &[Input<'_>]) -> Result<f32, Error> {
+        self.loss_of("eval_loss", inputs)
+    }
+
+    /// The model's first output, one row a sample.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`], [`Error::PartialSample`], and [`Error::ElementType`] if the output is not f32.
+    pub fn predict(&mut self, inputs: &[Input<'_>]) -> Result<&[f32], Error> {
+        const ENTRY: &str = "predict";
+        self.run(ENTRY, inputs)?;
+        let output = self.session.entry(ENTRY)?.outputs.first();
+        let output = output.ok_or_else(|| self.no_slot("first output of `predict`"))?;
+        self.session.output_f32(&self.program().slots[*output as usize].name)
+    }
+
+    /// Runs any entry with the batch that the inputs hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`], and [`Error::PartialSample`].
+    pub fn run(&mut self, entry: &str, inputs: &[Input<'_>]) -> Result<(), Error> {
+        let batch = self.batch_of(entry, inputs)?;
+        self.session.run(entry, batch, inputs)
+    }
+
+    /// Sets the learning rate of all parameter groups.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSlot`] if the program has no learning rate.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
+        let names: Vec<String> = self.learning_rates().map(|slot| slot.name.to_string()).collect();
+        if names.is_empty() {
+            return Err(self.no_slot(LEARNING_RATE));
+        }
+        names.iter().try_for_each(|name| self.session.set_scalar(name, rate))
+    }
+
+    /// The learning rate, of the first parameter group if there are several; `None` if the program has none.
+    pub fn learning_rate(&self) -> Option<f64> {
+        let slot = self.learning_rates().next()?;
+        self.session.scalar(&slot.name).ok()
+    }
+
+    /// Sets one scalar, for example "lr.1".
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set_scalar`].
+    pub fn set_scalar(&mut self, name: &str, value: f64) -> Result<(), Error> {
+        self.session.set_scalar(name, value)
+    }
+
+    /// The parameters, in the program's order.
+    pub fn parameters(&self) -> impl Iterator<Item = SlotView<'_>> {
+        self.session.slots().filter(|slot| slot.kind() == SlotKind::Parameter)
+    }
+
+    /// Everything that a checkpoint must hold to go on with the same bits: all slots but inputs and outputs.
+    pub fn state(&self) -> impl Iterator<Item = SlotView<'_>> {
+        self.session.slots().filter(|slot| !matches!(slot.kind(), SlotKind::Input | SlotKind::Output))
+    }
+
+    /// A slot by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSlot`].
+    pub fn slot(&self, name: &str) -> Result<SlotView<'_>, Error> {
+        self.session.slot(name)
+    }
+
+    /// A slot by name, for writing: how a checkpoint is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSlot`].
+    pub fn slot_mut(&mut self, name: &str) -> Result<SlotViewMut<'_>, Error> {
+        self.session.slot_mut(name)
+    }
+
+    /// The planned memory by class.
+    pub fn memory_report(&self) -> MemoryReport {
+        self.session.memory_report()
+    }
+
+    /// The most memory this process has had resident so far; `None` where the system does not say.
+    pub fn peak_resident_bytes(&self) -> Option<u64> {
+        peak_resident_bytes()
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.session.program()
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session, for what a trainer has no word for.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    fn loss_of(&mut self, entry: &str, inputs: &[Input<'_>]) -> Result<f32, Error> {
+        self.run(entry, inputs)?;
+        let loss = self.session.slot(LOSS)?;
+        Ok(loss.first_f64().ok_or_else(|| self.no_slot(LOSS))? as f32)
+    }
+
+    /// The batch that the first input with a batch axis holds; 1 if there is none.
+    fn batch_of(&self, entry: &str, inputs: &[Input<'_>]) -> Result<u64, Error> {
+        let slots = self.session.entry(entry)?.inputs.iter().map(|&index| &self.program().slots[index as usize]);
+        let Some((slot, input)) = slots.zip(inputs).find(|(slot, _)| slot.has_batch()) else { return Ok(1) };
+        let per_sample = slot.elements(1);
+        let found = input.elements();
+        if per_sample == 0 || !found.is_multiple_of(per_sample) {
+            return Err(Error::PartialSample { slot: slot.name.to_string(), per_sample, found });
+        }
+        Ok(found / per_sample)
+    }
+
+    fn learning_rates(&self) -> impl Iterator<Item = &Slot> {
+        self.program().slots.iter().filter(|slot| {
+            let group = slot.name.strip_prefix(LEARNING_RATE);
+            slot.kind == SlotKind::Scalar && group.is_some_and(|group| group.is_empty() || group.starts_with('.'))
+        })
+    }
+
+    fn no_slot(&self, slot: &str) -> Error {
+        Error::NoSlot { program: self.program().name.to_string(), slot: slot.to_owned() }
+    }
+}

@@ -1,0 +1,151 @@
+//! Ahead of time: what `build.rs` calls.
+
+use std::path::Path;
+
+use ar_archive_writer::{ArchiveKind, DEFAULT_OBJECT_READER, NewArchiveMember, write_archive_to_stream};
+use kiln_frontend::{Module, Training};
+use kiln_ir::program::{Class, Entry};
+use kiln_ir::{DType, Program};
+
+use crate::{Compiler, Error};
+
+/// Compiles a training for [`include_compiled!`](crate::include_compiled), from a build script. A mistake ends the build with the user's
+/// line.
+pub fn build<M: Module>(training: &Training<M>) {
+    for variable in ["KILN_DUMP", "KILN_STOP_AFTER", "KILN_IR"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    let result = match std::env::var_os("OUT_DIR") {
+        Some(folder) => emit(training, &Compiler::new(), Path::new(&folder)),
+        None => {
+            let (needed, found) = ("the folder that cargo gives to build scripts".to_owned(), String::new());
+            Err(Error::Switch { variable: "OUT_DIR", needed, found })
+        }
+    };
+    match result {
+        Ok(library) => {
+            println!("cargo::rustc-link-search=native={}", std::env::var("OUT_DIR").unwrap_or_default());
+            println!("cargo::rustc-link-lib=static={library}");
+        }
+        Err(error) => {
+            eprintln!("\n{}", error.render());
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Writes the static library and the bindings of a training into a folder, and returns the library's name. Either both files are
+/// written or none.
+///
+/// # Errors
+/// As [`Compiler::compile`], those of the back end, and those of the two files.
+pub fn emit<M: Module>(training: &Training<M>, compiler: &Compiler, folder: &Path) -> Result<String, Error> {
+    let compiled = compiler.compile(training)?;
+    let program = &compiled.program;
+    let object = compiled.object(compiler)?;
+    let library = format!("kiln_{}", program.name);
+    let archive = archive(&object.bytes, &format!("{library}.o"));
+    let archive_path = folder.join(format!("lib{library}.a"));
+    let archive = archive.map_err(|source| Error::File { action: "make", path: archive_path.clone(), source })?;
+    write(&archive_path, &archive)?;
+    write(&folder.join(format!("{library}.rs")), bindings(program).as_bytes())?;
+    Ok(library)
+}
+
+fn archive(object: &[u8], name: &str) -> std::io::Result<Vec<u8>> {
+    let member = NewArchiveMember::new(object, &DEFAULT_OBJECT_READER, name.to_owned());
+    let kind = if cfg!(target_os = "macos") { ArchiveKind::Darwin } else { ArchiveKind::Gnu };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    write_archive_to_stream(&mut bytes, &[member], kind, false, None)?;
+    Ok(bytes.into_inner())
+}
+
+/// Through a temporary file, so that an interrupted build leaves no half of one.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = path.with_extension("partial");
+    let result = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    result.map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+}
+
+/// The module that the user's crate includes: the program's tables, and a trainer whose steps take the model's own inputs.
+fn bindings(program: &Program) -> String {
+    let tables = kiln_codegen_cpu::bindings(program, "::kiln::runtime");
+    let name = &program.name;
+    let steps: String = program.entries.iter().map(|entry| step(program, entry)).collect();
+    let module = format!(
+        "/// A trainer of `{name}`: [`::kiln::runtime::Trainer`] with typed steps.
+pub struct Trainer(::kiln::runtime::Trainer);
+
+impl Trainer {{
+    /// With fresh weights; equal seeds give equal weights.
+    ///
+    /// # Errors
+    /// As [`::kiln::runtime::Trainer::new`].
+    pub fn new(seed: u64) -> Result<Trainer, ::kiln::runtime::Error> {{
+        ::kiln::runtime::Trainer::new(&PROGRAM, seed).map(Trainer)
+    }}
+{steps}}}
+
+impl ::std::ops::Deref for Trainer {{
+    type Target = ::kiln::runtime::Trainer;
+
+    fn deref(&self) -> &::kiln::runtime::Trainer {{
+        &self.0
+    }}
+}}
+
+impl ::std::ops::DerefMut for Trainer {{
+    fn deref_mut(&mut self) -> &mut ::kiln::runtime::Trainer {{
+        &mut self.0
+    }}
+}}
+"
+    );
+    let body: String = format!("{tables}\n{module}").lines().map(|line| indented(line)).collect();
+    format!(
+        "/// The training `{name}`, compiled ahead of time.\n#[allow(clippy::all, dead_code)]\npub mod {name} {{\n{body}}}\n"
+    )
+}
+
+/// `train_step(x, y)` of the trainer: one slice an input, in the order of the declaration.
+fn step(program: &Program, entry: &Entry) -> String {
+    let inputs: Vec<(&str, DType)> = (entry.inputs.iter())
+        .map(|&id| program.buffer(id))
+        .filter(|buffer| buffer.class == Class::Data)
+        .map(|buffer| (buffer.name.as_str(), buffer.ty.dtype))
+        .collect();
+    let parameters: String = inputs.iter().map(|(name, dtype)| format!(", {name}: &[{}]", rust_type(*dtype))).collect();
+    let arguments: Vec<String> = inputs.iter().map(|(name, _)| format!("{name}.into()")).collect();
+    let (entry, arguments) = (&entry.name, arguments.join(", "));
+    let (result, method) = match entry.as_str() {
+        "predict" => ("&[f32]", "predict"),
+        other => ("f32", other),
+    };
+    format!(
+        "
+    /// The entry point `{entry}`.
+    ///
+    /// # Errors
+    /// As [`::kiln::runtime::Trainer::{method}`].
+    pub fn {entry}(&mut self{parameters}) -> Result<{result}, ::kiln::runtime::Error> {{
+        self.0.{method}(&[{arguments}])
+    }}
+"
+    )
+}
+
+fn rust_type(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "bool",
+        DType::U8 => "u8",
+        DType::I32 => "i32",
+        DType::I64 => "i64",
+        DType::F16 | DType::BF16 => "u16",
+        DType::F32 => "f32",
+        DType::F64 => "f64",
+    }
+}
+
+fn indented(line: &str) -> String {
+    if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }
+}

@@ -1,0 +1,127 @@
+//! The `kiln` command: look into models and check their compilation.
+//!
+//! `kiln` itself knows the models of the benchmarks and examples, and `.kir` files. A crate of yours gets the same command for its own models
+//! with a binary of three lines:
+//!
+//! ```no_run
+//! # use kiln::prelude::*;
+//! # fn line() -> Training<Linear> { unimplemented_in_docs() }
+//! # fn unimplemented_in_docs() -> Training<Linear> { std::process::exit(0) }
+//! // src/bin/kiln.rs
+//! fn main() -> std::process::ExitCode {
+//!     kiln::command::run(vec![kiln::command::Model::new("line", line)])
+//! }
+//! ```
+//!
+//! so that `cargo run --bin kiln -- dump line --stage kernel` prints its kernels.
+
+mod check;
+mod dump;
+mod source;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use kiln_frontend::{Diagnostic, Module, Traced, Training};
+
+use crate::Error;
+
+/// A model that the command knows by name.
+pub struct Model {
+    name: &'static str,
+    trace: Box<dyn Fn() -> Result<Traced, Vec<Diagnostic>>>,
+}
+
+impl Model {
+    /// A model that is traced when it is asked for.
+    pub fn new<M: Module>(name: &'static str, training: impl Fn() -> Training<M> + 'static) -> Model {
+        Model { name, trace: Box::new(move || training().trace()) }
+    }
+}
+
+#[derive(Parser)]
+#[command(name = "kiln", version, about = "Looks into the compilation of neural networks")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Print what a stage of the compiler makes of a model.
+    Dump {
+        /// A model's name, or a .kir file.
+        model: String,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t = Stage::Graph)]
+        stage: Stage,
+        /// Print the IR as this pass leaves it, instead of the stage's last form.
+        #[arg(long, value_name = "PASS")]
+        after: Option<String>,
+    },
+    /// Print a table of a model's layers, and the memory of its program.
+    Summary {
+        /// A model's name, or a .kir file.
+        model: String,
+    },
+    /// Compare every pass, and the machine code, with the reference interpreter.
+    Check {
+        /// A model's name, or a .kir file.
+        model: String,
+        /// Samples in the batch that is compared.
+        #[arg(long, default_value_t = 2)]
+        batch: usize,
+    },
+    /// List the models that have a name.
+    Models,
+}
+
+/// What `dump` prints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Stage {
+    /// Tensor ops, before fusion.
+    Graph,
+    /// Loop nests with their schedules.
+    Kernel,
+    /// Launches and memory.
+    Program,
+    /// Cranelift IR.
+    Clif,
+    /// Machine code of this processor.
+    Asm,
+    /// CUDA C.
+    Cuda,
+}
+
+/// Runs the command over these models and returns the exit status: 0, or 1 after an error, which is printed.
+pub fn run(models: Vec<Model>) -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.verb {
+        Verb::Dump { model, stage, after } => dump::run(&models, model, *stage, after.as_deref()),
+        Verb::Summary { model } => summary::run(&models, model),
+        Verb::Check { model, batch } => check::run(&models, model, *batch),
+        Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
+    };
+    match result {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprint!("{}", error.render());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to stdout; a closed pipe (`kiln dump … | head`) is not an error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A mistake in the arguments, told like one in a model.
+fn mistake(code: kiln_frontend::Code, message: String, help: String) -> Error {
+    Error::Model(vec![Diagnostic::new(code, message).help(help)])
+}

@@ -1,0 +1,66 @@
+//! What a MODEL argument stands for: a registered model, or a file of IR text.
+
+use std::path::Path;
+
+use kiln_frontend::Code;
+use kiln_ir::Graph;
+use kiln_ir::text::{Item, parse_module};
+use kiln_passes::pipeline::Request;
+
+use super::{Model, mistake};
+use crate::Error;
+use crate::compiler::request;
+
+/// A model as the pipeline takes it, or IR that is further down already.
+pub(super) enum Source {
+    /// Graphs.
+    Request(Request),
+    /// Kernels or a program, which no graph pass applies to.
+    Lower(Vec<Item>),
+}
+
+/// Finds a model by name, or reads the file.
+pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
+    if let Some(model) = models.iter().find(|model| model.name == name) {
+        return Ok(Source::Request(request((model.trace)().map_err(Error::Model)?)));
+    }
+    if !name.ends_with(".kir") {
+        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name)).collect();
+        let message = format!("there is no model `{name}`");
+        let help = format!("the models are {}; IR text is read from files that end in .kir", names.join(", "));
+        return Err(mistake(Code::UnknownName, message, help));
+    }
+    let path = Path::new(name);
+    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let items = parse_module(&text, name).map_err(Error::Model)?.items;
+    let graphs: Vec<_> =
+        items.iter().filter_map(|item| if let Item::Graph(graph) = item { Some(graph) } else { None }).collect();
+    if graphs.is_empty() {
+        return Ok(Source::Lower(items));
+    }
+    let mut request =
+        Request { name: model_name(graphs[0]).to_owned(), train: None, eval: None, predict: None, rules: None };
+    for graph in graphs {
+        let unit = match graph.name.rsplit('.').next() {
+            Some("train_step") => &mut request.train,
+            Some("eval_loss") => &mut request.eval,
+            _ => &mut request.predict,
+        };
+        if unit.replace(graph.clone()).is_some() {
+            let message = format!("`{name}` has two graphs for one entry point: `{}` is the second", graph.name);
+            let help =
+                "a file holds at most `NAME.train_step`, `NAME.eval_loss` and `NAME.predict`; other names mean predict";
+            return Err(mistake(Code::DuplicateName, message, help.to_owned()));
+        }
+    }
+    Ok(Source::Request(request))
+}
+
+/// `lenet` of `lenet.train_step`.
+fn model_name(graph: &Graph) -> &str {
+    graph.name.split('.').next().unwrap_or(&graph.name)
+}

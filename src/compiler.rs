@@ -1,0 +1,116 @@
+//! The whole flow in one place: trace, pipeline, back end.
+
+use std::sync::Arc;
+
+use kiln_codegen_cpu as cpu;
+use kiln_frontend::{Module, Traced, Training};
+use kiln_ir::Program;
+use kiln_passes::pipeline;
+use kiln_runtime::Trainer;
+
+use crate::Error;
+use crate::switches::Switches;
+
+/// Compiles trainings.
+///
+/// ```
+/// use kiln::prelude::*;
+///
+/// let line = Training::new("line", Linear::new(1, 1))
+///     .max_batch(4)
+///     .input("x", DType::F32, [BATCH, Dim::fixed(1)])
+///     .input("y", DType::F32, [BATCH, Dim::fixed(1)])
+///     .loss(|model, batch| mse_loss(model.forward(batch["x"]), batch["y"]))
+///     .optimizer(Sgd::new(0.1));
+/// let mut trainer = kiln::Compiler::new().jit(&line)?;
+/// let (x, y) = ([0.0_f32, 1.0, 2.0], [1.0_f32, 3.0, 5.0]);
+/// let first = trainer.train_step(&[(&x).into(), (&y).into()])?;
+/// let last = (0..100).map(|_| trainer.train_step(&[(&x).into(), (&y).into()])).last().expect("100 steps")?;
+/// assert!(last < first / 100.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Compiler {
+    cpu: cpu::Options,
+    seed: u64,
+}
+
+/// A compiled training, before a back end writes it.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The kernels, their order and their memory.
+    pub program: Program,
+}
+
+impl Compiler {
+    /// For the machine that it runs on.
+    pub fn new() -> Compiler {
+        Compiler::default()
+    }
+
+    /// The seed of the initial weights of [`Compiler::jit`].
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Compiler {
+        Compiler { seed, ..self }
+    }
+
+    /// Code for every machine of the last ten years instead of this one.
+    #[must_use]
+    pub fn portable(self) -> Compiler {
+        let cpu = cpu::Options { cpu: cpu::Cpu::Baseline, ..self.cpu };
+        Compiler { cpu, ..self }
+    }
+
+    /// Traces a training and takes it through the pipeline.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with every mistake of the model; [`Error::Bug`]; those of the switches `KILN_DUMP`, `KILN_STOP_AFTER` and
+    /// `KILN_IR`.
+    pub fn compile<M: Module>(&self, training: &Training<M>) -> Result<Compiled, Error> {
+        self.compile_traced(training.trace().map_err(Error::Model)?)
+    }
+
+    /// Takes a trace through the pipeline.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
+        let mut switches = Switches::from_environment()?;
+        let program = pipeline::run(&request(traced), &mut switches)?;
+        switches.finish()?;
+        program.map(|program| Compiled { program }).ok_or_else(|| Error::Stopped(switches.stopped_after()))
+    }
+
+    /// Compiles into the running process.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`], and those of the back end and of the runtime.
+    pub fn jit<M: Module>(&self, training: &Training<M>) -> Result<Trainer, Error> {
+        self.compile(training)?.jit(self)
+    }
+}
+
+impl Compiled {
+    /// Machine code in memory, and a trainer with fresh weights over it.
+    ///
+    /// # Errors
+    /// Those of the back end and of the runtime.
+    pub fn jit(self, compiler: &Compiler) -> Result<Trainer, Error> {
+        let code = cpu::jit(Arc::new(self.program), compiler.cpu)?;
+        Ok(Trainer::new(code.into_runtime_program(), compiler.seed)?)
+    }
+
+    /// An object file with every kernel.
+    ///
+    /// # Errors
+    /// Those of the back end.
+    pub fn object(&self, compiler: &Compiler) -> Result<cpu::Object, Error> {
+        Ok(cpu::compile_object(&self.program, compiler.cpu)?)
+    }
+}
+
+/// The trace as the pipeline takes it.
+pub(crate) fn request(traced: Traced) -> pipeline::Request {
+    let Traced { name, train, eval, predict, rules, .. } = traced;
+    pipeline::Request { name, train, eval, predict, rules }
+}

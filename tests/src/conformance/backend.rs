@@ -1,0 +1,69 @@
+//! What a training runs on, as the runner sees it.
+
+use std::collections::BTreeMap;
+
+use kiln_frontend::Traced;
+use kiln_ir::Diagnostic;
+use kiln_ir::interpret::{InterpretError, Value};
+
+use super::interpreter::Interpreter;
+
+/// The inputs of a step, by name.
+pub type Batch = BTreeMap<String, Value>;
+
+/// Ways to execute a training.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// The reference interpreter, in `f64`: checks the front end, the derivatives and the optimisers.
+    Interpreter,
+}
+
+/// A training that runs.
+pub trait Engine {
+    /// A piece of the state, by PyTorch's name.
+    fn get(&self, name: &str) -> Result<Value, EngineError>;
+    /// Replaces a piece of the state.
+    fn set(&mut self, name: &str, value: &Value) -> Result<(), EngineError>;
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> Result<f64, EngineError>;
+    /// The gradient of each parameter at the present weights. Changes nothing.
+    fn gradients(&mut self, batch: &Batch) -> Result<BTreeMap<String, Value>, EngineError>;
+    /// The loss before the step that this makes.
+    fn train_step(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+    /// The loss in evaluation mode.
+    fn eval_loss(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+}
+
+/// Why a training does not run. Every one is a fault of Kiln's, or of the runner's.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum EngineError {
+    #[error("the compiler refuses the training: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Diagnostics(Vec<Diagnostic>),
+    #[error("the interpreter stops: {0}")]
+    Interpret(#[from] InterpretError),
+    #[error("the training has no entry `{0}`")]
+    NoEntry(&'static str),
+    #[error("the training has no state `{0}`")]
+    NoState(String),
+    #[error("`{name}` is {expected}, the file has {found}")]
+    WrongTensor { name: String, expected: String, found: String },
+}
+
+impl From<Diagnostic> for EngineError {
+    fn from(diagnostic: Diagnostic) -> EngineError {
+        EngineError::Diagnostics(vec![diagnostic])
+    }
+}
+
+impl Backend {
+    /// A training with its declared initial state, ready to run.
+    ///
+    /// # Errors
+    /// When the training cannot be compiled.
+    pub fn engine(self, traced: Traced) -> Result<Box<dyn Engine>, EngineError> {
+        match self {
+            Backend::Interpreter => Ok(Box::new(Interpreter::new(traced)?)),
+        }
+    }
+}

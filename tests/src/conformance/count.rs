@@ -1,0 +1,42 @@
+//! Operators and tables: counted, and reported as what they are until the runner can run them.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Tally;
+use super::tensors::{ReadError, entries, read_json};
+
+/// What is counted in a file of cases.
+#[derive(Deserialize)]
+struct CaseFile {
+    cases: Vec<serde::de::IgnoredAny>,
+    #[serde(default)]
+    errors: Vec<serde::de::IgnoredAny>,
+}
+
+/// The cases and the error cases of `operators/`.
+pub fn operators(folder: &Path, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
+    let (cases, errors) = count(folder, "operators", out)?;
+    Ok((Tally::unsupported(cases), Tally::unsupported(errors)))
+}
+
+/// The rows of `tables/`.
+pub fn tables(folder: &Path, out: &mut dyn Write) -> Result<Tally, ReadError> {
+    let (cases, _) = count(folder, "tables", out)?;
+    Ok(Tally::unsupported(cases))
+}
+
+fn count(folder: &Path, kind: &str, out: &mut dyn Write) -> Result<(usize, usize), ReadError> {
+    let (mut cases, mut errors) = (0, 0);
+    for path in entries(folder)?.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let file: CaseFile = read_json(path)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let counts = format!("{} cases and {} error cases", file.cases.len(), file.errors.len());
+        writeln!(out, "{kind}/{name}: unsupported: {counts}").map_err(ReadError::Output)?;
+        cases += file.cases.len();
+        errors += file.errors.len();
+    }
+    Ok((cases, errors))
+}

@@ -1,0 +1,146 @@
+//! Trainings on the reference interpreter: the traced graph, its gradients and the optimiser's rules, evaluated in exact `f64`.
+//!
+//! No pass but `autodiff` and `append_update` takes part, so a disagreement with PyTorch is a fault of the front end, of a derivative or of
+//! an optimiser.
+
+use std::collections::BTreeMap;
+
+use kiln_frontend::Traced;
+use kiln_ir::interpret::{Evaluation, Precision, Value, evaluate};
+use kiln_ir::update::names;
+use kiln_ir::{Graph, Init, Role, Type, ValueId};
+use kiln_passes::{append_update, autodiff};
+
+use super::{Batch, Engine, EngineError};
+
+/// A training and its state.
+pub struct Interpreter {
+    /// Outputs: the loss and `d_<parameter>`; updates: everything that a step changes.
+    train: Graph,
+    eval: Graph,
+    parameters: Vec<String>,
+    state: BTreeMap<String, Value>,
+}
+
+impl Interpreter {
+    /// Differentiates the training and starts its optimiser; weights are zero until they are set.
+    pub fn new(traced: Traced) -> Result<Interpreter, EngineError> {
+        let mut train = traced.train.ok_or(EngineError::NoEntry("train_step"))?;
+        let eval = traced.eval.ok_or(EngineError::NoEntry("eval_loss"))?;
+        let rules = traced.rules.ok_or(EngineError::NoEntry("optimizer"))?;
+        let parameters: Vec<String> = rules.parameters.iter().map(|(name, _)| name.clone()).collect();
+        let find = |name: &String| train.find(name).ok_or_else(|| EngineError::NoState(name.clone()));
+        let weights = parameters.iter().map(find).collect::<Result<Vec<ValueId>, _>>()?;
+        let loss = train.outputs().iter().find(|output| output.name == names::LOSS);
+        let loss = loss.ok_or(EngineError::NoEntry(names::LOSS))?.value;
+        let gradients = autodiff::run(&mut train, loss, &weights)?;
+        for (name, &gradient) in parameters.iter().zip(&gradients) {
+            train.add_output(gradient_name(name), gradient);
+        }
+        append_update::run(&mut train, &rules, &gradients)?;
+        train.remove_dead();
+
+        let mut state = BTreeMap::new();
+        for (value, input) in train.inputs() {
+            if input.role != Role::Data {
+                let ty = train.ty(value);
+                state.insert(train.name_of(value).to_owned(), initial(&input.init, ty));
+            }
+        }
+        Ok(Interpreter { train, eval, parameters, state })
+    }
+
+    fn evaluate<'a>(&self, graph: &'a Graph, batch: &Batch) -> Result<Evaluation<'a>, EngineError> {
+        let mut inputs = self.state.clone();
+        inputs.extend(batch.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Ok(evaluate(graph, &inputs, batch_size(graph, batch), Precision::Exact)?)
+    }
+}
+
+impl Engine for Interpreter {
+    fn get(&self, name: &str) -> Result<Value, EngineError> {
+        self.state.get(name).cloned().ok_or_else(|| EngineError::NoState(name.to_owned()))
+    }
+
+    fn set(&mut self, name: &str, value: &Value) -> Result<(), EngineError> {
+        let slot = self.state.get_mut(name).ok_or_else(|| EngineError::NoState(name.to_owned()))?;
+        if (slot.dtype, &slot.shape) != (value.dtype, &value.shape) {
+            let text = |value: &Value| format!("{}{:?}", value.dtype, value.shape);
+            let (expected, found) = (text(slot), text(value));
+            return Err(EngineError::WrongTensor { name: name.to_owned(), expected, found });
+        }
+        *slot = value.clone();
+        Ok(())
+    }
+
+    fn learning_rate(&self) -> Result<f64, EngineError> {
+        Ok(self.get(names::LEARNING_RATE)?.data[0])
+    }
+
+    fn gradients(&mut self, batch: &Batch) -> Result<BTreeMap<String, Value>, EngineError> {
+        let step = self.evaluate(&self.train, batch)?;
+        let gradient = |name: &String| Ok((name.clone(), step.output(&gradient_name(name))?.clone()));
+        self.parameters.iter().map(gradient).collect()
+    }
+
+    fn train_step(&mut self, batch: &Batch) -> Result<f64, EngineError> {
+        let step = self.evaluate(&self.train, batch)?;
+        let loss = step.output(names::LOSS)?.data[0];
+        let updates: Vec<_> = step.updates().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        self.state.extend(updates);
+        Ok(loss)
+    }
+
+    fn eval_loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {
+        Ok(self.evaluate(&self.eval, batch)?.output(names::LOSS)?.data[0])
+    }
+}
+
+fn gradient_name(parameter: &str) -> String {
+    format!("d_{parameter}")
+}
+
+/// Constants as declared; what is drawn at random starts at zero, since the runner loads it.
+fn initial(init: &Init, ty: &Type) -> Value {
+    let value = if let Init::Constant(value) = init { *value } else { 0.0 };
+    Value::filled(ty.dtype, ty.shape.at(1), value)
+}
+
+/// The extent of the leading batch axis of any input; 1 without one.
+fn batch_size(graph: &Graph, batch: &Batch) -> usize {
+    let extent = |(name, value): (&String, &Value)| {
+        let input = graph.find(name)?;
+        let leading = graph.ty(input).shape.dims().first()?;
+        if leading.batch { Some(value.shape.first()? / leading.factor.max(1)) } else { None }
+    };
+    batch.iter().find_map(extent).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_frontend::prelude::*;
+
+    use super::*;
+
+    /// `loss = mean (w·x - y)²` with one weight: everything can be worked out by hand.
+    #[test]
+    fn a_step_of_gradient_descent_on_one_weight() {
+        let training = Training::new("line", Linear::new(1, 1).bias(false))
+            .max_batch(2)
+            .input("x", DType::F32, [BATCH, Dim::ONE])
+            .input("y", DType::F32, [BATCH, Dim::ONE])
+            .loss(|model, batch| mse_loss(model.forward(batch["x"]), batch["y"]))
+            .optimizer(Sgd::new(0.5));
+        let mut engine = Interpreter::new(training.trace().unwrap()).unwrap();
+        let value = |data: &[f64]| Value::new(DType::F32, vec![data.len(), 1], data.to_vec()).unwrap();
+        engine.set("weight", &value(&[3.0])).unwrap();
+        assert!(matches!(engine.set("weight", &value(&[3.0, 1.0])), Err(EngineError::WrongTensor { .. })));
+        let batch = Batch::from([("x".to_owned(), value(&[1.0, 2.0])), ("y".to_owned(), value(&[1.0, 4.0]))]);
+        // Residuals 2 and 2: the loss is 4, its gradient (2·2·1 + 2·2·2) / 2 = 6.
+        assert_eq!(engine.gradients(&batch).unwrap()["weight"].data, [6.0]);
+        assert_eq!(engine.eval_loss(&batch).unwrap(), 4.0);
+        assert_eq!(engine.train_step(&batch).unwrap(), 4.0);
+        assert_eq!(engine.get("weight").unwrap().data, [0.0]);
+        assert_eq!(engine.learning_rate().unwrap(), 0.5);
+    }
+}

@@ -1,0 +1,37 @@
+//! The conformance runner: a directory of cases that PyTorch computed, against what Kiln computes.
+//!
+//! The directory holds `programs/<name>/` (a model, and what training it for some steps gives), `operators/<op>.json` and
+//! `tables/*.json`. Everything in it is counted: what the runner cannot express yet is `unsupported`, and is printed as such.
+
+mod backend;
+mod compare;
+mod count;
+mod interpreter;
+mod models;
+mod optimizer;
+mod program;
+mod report;
+mod runner;
+mod tensors;
+
+use std::io::Write;
+use std::path::Path;
+
+pub use backend::{Backend, Batch, Engine, EngineError};
+pub use compare::{Checks, Tolerance};
+pub use program::{ProgramFile, ProgramFolder, Run};
+pub use report::{Outcome, Summary, Tally};
+pub use tensors::{ReadError, TensorFile};
+
+/// Runs everything in `directory`, writes one line per item to `out`, and the totals last.
+///
+/// # Errors
+/// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
+pub fn run(directory: &Path, backend: Backend, out: &mut dyn Write) -> Result<Summary, ReadError> {
+    let mut summary = Summary::default();
+    (summary.operators, summary.errors) = count::operators(&directory.join("operators"), out)?;
+    summary.tables = count::tables(&directory.join("tables"), out)?;
+    summary.programs = runner::programs(&directory.join("programs"), backend, out)?;
+    writeln!(out, "{summary}").map_err(ReadError::Output)?;
+    Ok(summary)
+}
