@@ -27,6 +27,9 @@ use crate::tile::stride;
 /// `f32` values in one 128-bit register.
 const LANES: usize = 4;
 
+/// Strides up to this leave lanes worth their while.
+const NEAR: i64 = 4;
+
 /// Picks vector axes.
 pub fn run(steps: &mut Steps) {
     for step in &mut steps.steps {
@@ -77,6 +80,8 @@ fn score(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> i32 {
         total += match stride(kernel, tensor, index, axis) {
             Some(0) => 0,
             Some(1) => 1,
+            // Neighbours all the same, a few loads apart.
+            Some(stride) if stride.abs() <= NEAR => 0,
             _ => -1,
         };
     };

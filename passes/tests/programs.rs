@@ -54,7 +54,7 @@ fn lenet_is_scheduled() {
         ("fc1_input_grad", "thread(b) grain(42) contract(m: b:64; n: i:224; k: o)"),
         ("fc1_weight_grad_update", "thread(o) grain(70) contract(m: o:70; n: i; k: b:64)"),
         ("fc1_bias_grad_update", "grain(1) vector(i:4)"),
-        ("pool_grad", "thread(n) grain(2) unroll(h_r w_r kh kw)"),
+        ("pool_grad", "thread(n) grain(2) vector(w_q:4) unroll(h_r w_r kh kw)"),
     ];
     for (name, schedule) in schedules {
         let text = kernel(&program, name).to_string();

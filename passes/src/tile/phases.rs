@@ -32,11 +32,11 @@ pub fn run(kernel: &mut Kernel) {
     if found.is_empty() || !fits || !found.iter().all(splits) {
         return;
     }
-    // The phases come last: one pass over q writes all of them.
+    // The phases come just outside the innermost axis: that is the loop which can run in lanes.
     let mut order = shared;
     for (axis, by) in found {
         let (_, phase) = rewrite::split(kernel, axis, by as usize, ("_q", "_r"));
-        order.push(phase);
+        order.insert(order.len() - 1, phase);
         kernel.schedule.unroll.push(phase);
     }
     kernel.schedule.unroll.extend(taps);

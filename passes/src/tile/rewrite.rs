@@ -96,7 +96,8 @@ fn store_indices(statement: Statement, index: &dyn Fn(&Index) -> Index) -> State
     }
 }
 
-fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
+/// The expression with every index replaced.
+pub fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
     match expr {
         Expr::Index(at) => Expr::Index(index(at)),
         Expr::Load(load) => {
