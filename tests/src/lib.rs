@@ -2,6 +2,4 @@
 
 #![forbid(unsafe_code)]
 
-extern crate kiln_frontend as kiln;
-
 pub mod conformance;

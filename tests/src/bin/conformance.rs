@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use kiln_tests::conformance::{self, Backend};
+use kiln_tests::conformance::{self, Backend, Options};
 
 /// Checks Kiln against a directory of conformance cases.
 #[derive(Parser)]
@@ -13,15 +13,21 @@ struct Arguments {
     /// Evaluate with the reference interpreter instead of compiled code.
     #[arg(long)]
     interpreter: bool,
+    /// Only the first steps of each training program.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Only the program, operator or table of this name.
+    #[arg(long)]
+    only: Option<String>,
     /// The directory: `programs/`, `operators/`, `tables/`.
     directory: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let backend = Backend::Interpreter;
-    let _ = arguments.interpreter;
-    match conformance::run(&arguments.directory, backend, &mut io::stdout().lock()) {
+    let Arguments { interpreter, steps, only, directory } = Arguments::parse();
+    let backend = if interpreter { Backend::Interpreter } else { Backend::Jit };
+    let options = Options { backend, steps, only };
+    match conformance::run(&directory, &options, &mut io::stdout().lock()) {
         Ok(summary) if summary.failed() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kiln_frontend::Traced;
-use kiln_ir::Diagnostic;
+use kiln::{Diagnostic, Traced};
 use kiln_ir::interpret::{InterpretError, Value};
 
 use super::interpreter::Interpreter;
+use super::jit::Jit;
 
 /// The inputs of a step, by name.
 pub type Batch = BTreeMap<String, Value>;
@@ -16,6 +16,8 @@ pub type Batch = BTreeMap<String, Value>;
 pub enum Backend {
     /// The reference interpreter, in `f64`: checks the front end, the derivatives and the optimisers.
     Interpreter,
+    /// Machine code in memory.
+    Jit,
 }
 
 /// A training that runs.
@@ -42,6 +44,12 @@ pub enum EngineError {
     Diagnostics(Vec<Diagnostic>),
     #[error("the interpreter stops: {0}")]
     Interpret(#[from] InterpretError),
+    #[error("the compiler or the runtime stops: {0}")]
+    Kiln(#[from] kiln::Error),
+    #[error("the runtime stops: {0}")]
+    Runtime(#[from] kiln::runtime::Error),
+    #[error("the runner has no elements of dtype {0}")]
+    DType(&'static str),
     #[error("the training has no entry `{0}`")]
     NoEntry(&'static str),
     #[error("the training has no state `{0}`")]
@@ -64,6 +72,7 @@ impl Backend {
     pub fn engine(self, traced: Traced) -> Result<Box<dyn Engine>, EngineError> {
         match self {
             Backend::Interpreter => Ok(Box::new(Interpreter::new(traced)?)),
+            Backend::Jit => Ok(Box::new(Jit::new(traced)?)),
         }
     }
 }

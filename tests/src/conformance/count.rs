@@ -1,12 +1,12 @@
 //! Operators and tables: counted, and reported as what they are until the runner can run them.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Tally;
 use super::tensors::{ReadError, entries, read_json};
+use super::{Options, Tally};
 
 /// What is counted in a file of cases.
 #[derive(Deserialize)]
@@ -17,20 +17,21 @@ struct CaseFile {
 }
 
 /// The cases and the error cases of `operators/`.
-pub fn operators(folder: &Path, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
-    let (cases, errors) = count(folder, "operators", out)?;
+pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
+    let (cases, errors) = count(folder, "operators", options, out)?;
     Ok((Tally::unsupported(cases), Tally::unsupported(errors)))
 }
 
 /// The rows of `tables/`.
-pub fn tables(folder: &Path, out: &mut dyn Write) -> Result<Tally, ReadError> {
-    let (cases, _) = count(folder, "tables", out)?;
+pub fn tables(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<Tally, ReadError> {
+    let (cases, _) = count(folder, "tables", options, out)?;
     Ok(Tally::unsupported(cases))
 }
 
-fn count(folder: &Path, kind: &str, out: &mut dyn Write) -> Result<(usize, usize), ReadError> {
+fn count(folder: &Path, kind: &str, options: &Options, out: &mut dyn Write) -> Result<(usize, usize), ReadError> {
     let (mut cases, mut errors) = (0, 0);
-    for path in entries(folder)?.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+    let is_case_file = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
+    for path in entries(folder)?.iter().filter(is_case_file).filter(|path| options.selects(path)) {
         let file: CaseFile = read_json(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let counts = format!("{} cases and {} error cases", file.cases.len(), file.errors.len());

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_frontend::Traced;
+use kiln::Traced;
 use kiln_ir::interpret::{Evaluation, Precision, Value, evaluate};
 use kiln_ir::update::names;
 use kiln_ir::{Graph, Init, Role, Type, ValueId};
@@ -118,7 +118,7 @@ fn batch_size(graph: &Graph, batch: &Batch) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use kiln_frontend::prelude::*;
+    use kiln::prelude::*;
 
     use super::*;
 

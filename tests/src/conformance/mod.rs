@@ -7,6 +7,7 @@ mod backend;
 mod compare;
 mod count;
 mod interpreter;
+mod jit;
 mod models;
 mod optimizer;
 mod program;
@@ -23,15 +24,33 @@ pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use tensors::{ReadError, TensorFile};
 
+/// How the cases are run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// What runs them.
+    pub backend: Backend,
+    /// Only so many steps of each training program, and then neither its final weights nor its evaluation.
+    pub steps: Option<usize>,
+    /// Only the program, operator or table of this name.
+    pub only: Option<String>,
+}
+
+impl Options {
+    /// Whether a file or folder of cases takes part.
+    fn selects(&self, path: &Path) -> bool {
+        self.only.as_ref().is_none_or(|only| path.file_stem().is_some_and(|name| name == only.as_str()))
+    }
+}
+
 /// Runs everything in `directory`, writes one line per item to `out`, and the totals last.
 ///
 /// # Errors
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
-pub fn run(directory: &Path, backend: Backend, out: &mut dyn Write) -> Result<Summary, ReadError> {
+pub fn run(directory: &Path, options: &Options, out: &mut dyn Write) -> Result<Summary, ReadError> {
     let mut summary = Summary::default();
-    (summary.operators, summary.errors) = count::operators(&directory.join("operators"), out)?;
-    summary.tables = count::tables(&directory.join("tables"), out)?;
-    summary.programs = runner::programs(&directory.join("programs"), backend, out)?;
+    (summary.operators, summary.errors) = count::operators(&directory.join("operators"), options, out)?;
+    summary.tables = count::tables(&directory.join("tables"), options, out)?;
+    summary.programs = runner::programs(&directory.join("programs"), options, out)?;
     writeln!(out, "{summary}").map_err(ReadError::Output)?;
     Ok(summary)
 }

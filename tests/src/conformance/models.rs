@@ -1,13 +1,21 @@
 //! The models of the programs, written as a user would write them, and their losses.
 
+mod lenet;
+mod mlp;
+mod resnet;
+mod two_layers;
+
 use std::collections::BTreeMap;
 
-use kiln_frontend::prelude::*;
-use kiln_macros::model;
+use kiln::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use self::lenet::LeNet;
+use self::mlp::Mlp;
+use self::resnet::ResNet;
+use self::two_layers::TwoLayers;
 use super::optimizer::{Unsupported, optimizer};
 use super::{Batch, EngineError, ProgramFile, Run};
 
@@ -36,131 +44,6 @@ const ACTIVATIONS: &[(&str, Activation)] = &[
     ("square", Tensor::square),
 ];
 
-/// Linear layers with an activation between them.
-#[model]
-struct Mlp {
-    fc: Vec<Linear>,
-    activation: Activation,
-}
-
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct MlpConfig {
-    sizes: Vec<usize>,
-    activation: String,
-}
-
-impl Default for MlpConfig {
-    fn default() -> MlpConfig {
-        MlpConfig { sizes: vec![784, 64, 10], activation: "relu".to_owned() }
-    }
-}
-
-#[model]
-impl Mlp {
-    fn new(config: &MlpConfig) -> Result<Mlp, Unsupported> {
-        let fc = config.sizes.windows(2).map(|pair| Linear::new(pair[0], pair[1])).collect();
-        Ok(Mlp { fc, activation: activation(&config.activation)? })
-    }
-
-    fn forward(&self, mut x: Tensor) -> Tensor {
-        for (number, layer) in self.fc.iter().enumerate() {
-            if number > 0 {
-                x = (self.activation)(x);
-            }
-            x = layer.forward(x);
-        }
-        x
-    }
-}
-
-/// LeNet-5 on 1x28x28 images.
-#[model]
-struct LeNet {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    fc1: Linear,
-    fc2: Linear,
-    fc3: Linear,
-    activation: Activation,
-    average: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LeNetConfig {
-    activation: String,
-    pool: String,
-    classes: usize,
-}
-
-impl Default for LeNetConfig {
-    fn default() -> LeNetConfig {
-        LeNetConfig { activation: "relu".to_owned(), pool: "max".to_owned(), classes: 10 }
-    }
-}
-
-#[model]
-impl LeNet {
-    fn new(config: &LeNetConfig) -> Result<LeNet, Unsupported> {
-        Ok(LeNet {
-            conv1: Conv2d::new(1, 6, 5).padding(2),
-            conv2: Conv2d::new(6, 16, 5),
-            fc1: Linear::new(400, 120),
-            fc2: Linear::new(120, 84),
-            fc3: Linear::new(84, config.classes),
-            activation: activation(&config.activation)?,
-            // As the source has it: every other word means the average.
-            average: config.pool != "max",
-        })
-    }
-
-    fn forward(&self, x: Tensor) -> Tensor {
-        let act = self.activation;
-        let x = self.pool(act(self.conv1(x))); // [batch, 6, 14, 14]
-        let x = self.pool(act(self.conv2(x))); // [batch, 16, 5, 5]
-        let x = act(self.fc1(x.flatten(1, -1)));
-        let x = act(self.fc2(x));
-        self.fc3(x)
-    }
-
-    fn pool(&self, x: Tensor) -> Tensor {
-        if self.average { x.avg_pool2d(2, 2, 0) } else { x.max_pool2d(2, 2, 0) }
-    }
-}
-
-/// Two linear layers with tanh between them.
-#[model]
-struct Small {
-    fc1: Linear,
-    fc2: Linear,
-}
-
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct SmallConfig {
-    inputs: usize,
-    hidden: usize,
-    classes: usize,
-}
-
-impl Default for SmallConfig {
-    fn default() -> SmallConfig {
-        SmallConfig { inputs: 6, hidden: 16, classes: 3 }
-    }
-}
-
-#[model]
-impl Small {
-    fn new(config: &SmallConfig) -> Result<Small, Unsupported> {
-        Ok(Small { fc1: Linear::new(config.inputs, config.hidden), fc2: Linear::new(config.hidden, config.classes) })
-    }
-
-    fn forward(&self, x: Tensor) -> Tensor {
-        self.fc2(self.fc1(x).tanh())
-    }
-}
-
 /// Keyword arguments of the losses.
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -173,7 +56,8 @@ pub fn translate(program: &ProgramFile, run: &Run, batch: &Batch) -> Translation
     match program.name.as_str() {
         "mlp" => classifier(program, run, batch, Mlp::new),
         "lenet5" => classifier(program, run, batch, LeNet::new),
-        "optimizers" => classifier(program, run, batch, Small::new),
+        "resnet" => classifier(program, run, batch, ResNet::new),
+        "optimizers" => classifier(program, run, batch, TwoLayers::new),
         other => Translation::Unsupported(Unsupported(format!("model {other}"))),
     }
 }

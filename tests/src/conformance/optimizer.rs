@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_frontend::prelude::*;
+use kiln::prelude::*;
 use serde_json::Value as Json;
 
 /// What the runner or Kiln lacks for a case.

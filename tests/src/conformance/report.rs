@@ -77,7 +77,7 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Passed { worst: None } => write!(f, "passed"),
             Outcome::Passed { worst: Some((share, what)) } => {
-                write!(f, "passed (largest error: {share:.2} of its tolerance, {what})")
+                write!(f, "passed (largest error: {:.2} % of its tolerance, {what})", 100.0 * share)
             }
             Outcome::Failed(faults) => {
                 write!(f, "failed ({} values)", faults.len())?;

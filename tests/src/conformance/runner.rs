@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::models::{Translation, translate};
 use super::tensors::{ReadError, entries};
-use super::{Backend, Checks, Engine, EngineError, Outcome, ProgramFolder, Run, Tally, Tolerance};
+use super::{Checks, Engine, EngineError, Options, Outcome, ProgramFolder, Run, Tally, Tolerance};
 
 /// Every run of every folder of `programs/`, a line each.
-pub fn programs(folder: &Path, backend: Backend, out: &mut dyn Write) -> Result<Tally, ReadError> {
+pub fn programs(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
-    for path in entries(folder)?.iter().filter(|path| path.is_dir()) {
+    for path in entries(folder)?.iter().filter(|path| path.is_dir() && options.selects(path)) {
         let program = ProgramFolder::read(path)?;
         for run in &program.file.runs {
-            let outcome = check(&program, run, backend)?;
+            let outcome = check(&program, run, options)?;
             writeln!(out, "programs/{}/{}: {outcome}", program.file.name, run.name).map_err(ReadError::Output)?;
             tally.add(&outcome);
         }
@@ -22,7 +22,7 @@ pub fn programs(folder: &Path, backend: Backend, out: &mut dyn Write) -> Result<
 }
 
 /// One run.
-fn check(program: &ProgramFolder, run: &Run, backend: Backend) -> Result<Outcome, ReadError> {
+fn check(program: &ProgramFolder, run: &Run, options: &Options) -> Result<Outcome, ReadError> {
     if let Some(missing) = beyond(program, run) {
         return Ok(Outcome::Unsupported(missing));
     }
@@ -32,8 +32,9 @@ fn check(program: &ProgramFolder, run: &Run, backend: Backend) -> Result<Outcome
         Translation::Refused(error) => return Ok(Outcome::Failed(vec![error.to_string()])),
     };
     let mut checks = Checks::default();
-    let compared = backend.engine(traced).map_err(Stop::Engine);
-    let compared = compared.and_then(|mut engine| compare(program, run, &mut *engine, &mut checks));
+    let steps = options.steps.unwrap_or(run.losses.len());
+    let compared = options.backend.engine(traced).map_err(Stop::Engine);
+    let compared = compared.and_then(|mut engine| compare(program, run, steps, &mut *engine, &mut checks));
     match compared {
         Ok(()) => {}
         Err(Stop::Engine(error)) => checks.fault(error.to_string()),
@@ -72,7 +73,13 @@ impl From<ReadError> for Stop {
 }
 
 /// The initial weights in, then every number in the order in which training makes it.
-fn compare(program: &ProgramFolder, run: &Run, engine: &mut dyn Engine, checks: &mut Checks) -> Result<(), Stop> {
+fn compare(
+    program: &ProgramFolder,
+    run: &Run,
+    steps: usize,
+    engine: &mut dyn Engine,
+    checks: &mut Checks,
+) -> Result<(), Stop> {
     let file = &program.file;
     for (name, value) in program.init.under("") {
         engine.set(name, value)?;
@@ -85,7 +92,7 @@ fn compare(program: &ProgramFolder, run: &Run, engine: &mut dyn Engine, checks: 
             _ => checks.fault(format!("{what}: none")),
         }
     }
-    for (step, (&want, rates)) in run.losses.iter().zip(&run.lrs).enumerate() {
+    for (step, (&want, rates)) in run.losses.iter().zip(&run.lrs).enumerate().take(steps) {
         let rate = engine.learning_rate()?;
         for &want in rates {
             checks.number(&format!("learning rate {step}"), rate, want, Tolerance { rtol: 1e-12, atol: 0.0 });
@@ -95,6 +102,9 @@ fn compare(program: &ProgramFolder, run: &Run, engine: &mut dyn Engine, checks: 
             checks.number("loss 0 of the program", loss, file.loss0, file.loss0_tolerance);
         }
         checks.number(&format!("loss {step}"), loss, want, run.loss_tolerance);
+    }
+    if steps < run.losses.len() {
+        return Ok(());
     }
     for (name, want) in program.last.under(&format!("{}/", run.name)) {
         let tolerance = run.final_tolerance.get(name).copied().unwrap_or(Tolerance::EXACT);
