@@ -4,6 +4,7 @@ use kiln_ir::kernel::{Access, Kernel, Local, Statement};
 use kiln_ir::{Expr, Index, Load, LocalId, TensorId};
 
 use crate::lower::tidy;
+use crate::statements;
 
 /// The kernel with `read` and `written` as one tensor, updated in place and named as `read`. `None` where an element is read anywhere but
 /// beside the statement that overwrites it. The place of `read` in the list of tensors goes.
@@ -20,7 +21,7 @@ pub fn run(kernel: &Kernel, read: TensorId, written: TensorId) -> Option<Kernel>
         let id = if id == read { written } else { id };
         TensorId(id.0 - u32::from(id.0 > read.0))
     };
-    kernel.body = tidy::with_tensors(&body, &merge);
+    kernel.body = statements::with_tensors(body, &merge);
     let name = kernel.tensors[read.0 as usize].name.clone();
     let target = &mut kernel.tensors[written.0 as usize];
     (target.access, target.name) = (Access::Update, name);
@@ -78,7 +79,7 @@ fn bind_later_loads(
     let mut result = before[..store].to_vec();
     result.push(Statement::Let(local, load.clone()));
     result.push(before[store].clone());
-    result.extend(tidy::map_exprs(after, &mut |expr| with_local(expr, &load, local), &|id| id));
+    result.extend(statements::map_exprs(after, &mut |expr| with_local(expr, &load, local)));
     result
 }
 
@@ -94,15 +95,8 @@ fn loads_at(statements: &[Statement], tensor: TensorId, index: &[Index]) -> usiz
     count(statements, &|load| load.tensor == tensor && load.index == index && load.fill.is_none())
 }
 
-fn count(statements: &[Statement], holds: &dyn Fn(&Load) -> bool) -> usize {
+fn count(body: &[Statement], holds: &dyn Fn(&Load) -> bool) -> usize {
     let mut total = 0;
-    tidy::map_exprs(
-        statements,
-        &mut |expr| {
-            expr.for_each(&mut |x| total += usize::from(matches!(x, Expr::Load(load) if holds(load))));
-            expr.clone()
-        },
-        &|id| id,
-    );
+    statements::for_each_load(body, &mut |load| total += usize::from(holds(load)));
     total
 }

@@ -19,10 +19,13 @@ pub mod tile;
 pub mod vectorize;
 
 pub mod order_steps;
+pub mod reuse;
+
 pub mod plan_memory;
 
 mod bounds;
 mod in_place;
 pub mod program;
 mod rewrite;
+mod statements;
 pub mod steps;

@@ -18,6 +18,7 @@
 //! | `tile` | kernels | blocks for caches and micro-kernels, items for threads |
 //! | `vectorize` | kernels | lanes |
 //! | `order_steps` | kernels | launches in an order that keeps little alive |
+//! | `reuse` | kernels | results over operands that nothing reads any more |
 //! | `plan_memory` | kernels → program | an offset in the arena for every buffer |
 //!
 //! Every unit (entry point) goes down on its own, and `plan_memory` joins them. After each step what it made is verified, and an
@@ -37,7 +38,7 @@ use check::Watch;
 use kiln_ir::{Graph, Program, UpdateRules};
 
 use crate::steps::Steps;
-use crate::{canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, tile, vectorize};
+use crate::{canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse, tile, vectorize};
 
 macro_rules! steps {
     ($($variant:ident = $name:literal,)*) => {
@@ -71,6 +72,7 @@ steps! {
     Tile = "tile",
     Vectorize = "vectorize",
     OrderSteps = "order_steps",
+    Reuse = "reuse",
     PlanMemory = "plan_memory",
 }
 
@@ -149,6 +151,7 @@ pub fn run_kernels(unit: &str, graph: &Graph, observer: &mut dyn Observer) -> Re
             Step::Tile => tile::run(&mut steps),
             Step::Vectorize => vectorize::run(&mut steps),
             Step::OrderSteps => order_steps::run(&mut steps),
+            Step::Reuse => reuse::run(&mut steps),
             _ => {}
         }
         match (Watch { unit, observer }).kernels(step, steps)? {

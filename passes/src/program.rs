@@ -3,12 +3,12 @@
 //! A buffer that outlives a step belongs to every entry that names it; a kernel that two launches have in common is kept once.
 
 use kiln_ir::kernel::{Access, Kernel};
-use kiln_ir::program::{Buffer, BufferId, Class, Entry, KernelId, Launch, LiveRange};
+use kiln_ir::program::{Buffer, BufferId, Entry, KernelId, Launch, LiveRange};
 use kiln_ir::{Graph, Place, Program};
 
 use crate::plan_memory::{self, Request};
 use crate::steps::{Slot, Steps};
-use crate::{fuse, lower, order_steps, tile, vectorize};
+use crate::{fuse, lower, order_steps, reuse, tile, vectorize};
 
 /// Compiles optimised graphs, one an entry, to a program.
 pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
@@ -20,6 +20,7 @@ pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
         tile::run(&mut steps);
         vectorize::run(&mut steps);
         order_steps::run(&mut steps);
+        reuse::run(&mut steps);
         (name, steps)
     });
     join(name, max_batch, entries.collect())
@@ -58,24 +59,31 @@ struct Joined {
 impl Joined {
     fn entry(&mut self, number: usize, name: String, steps: &Steps) -> Entry {
         let live = live_ranges(number, steps);
-        let ids: Vec<BufferId> = steps.slots.iter().zip(&live).map(|(slot, live)| self.buffer(slot, *live)).collect();
+        // A temporary that no launch touches any more has no memory.
+        let exists = |slot: &Slot, live: Option<LiveRange>| slot.is_persistent() || live.is_some();
+        let ids: Vec<Option<BufferId>> = (steps.slots.iter().zip(&live))
+            .map(|(slot, &live)| exists(slot, live).then(|| self.buffer(slot, live)))
+            .collect();
+        let id = |slot: usize| ids[slot].expect("what a launch touches exists");
         let launches = steps.steps.iter().map(|step| Launch {
             kernel: self.kernel(&step.kernel),
-            buffers: step.slots.iter().map(|&slot| ids[slot]).collect(),
+            buffers: step.slots.iter().map(|&slot| id(slot)).collect(),
             place: step.place.clone(),
         });
         let launches = launches.collect();
-        let list = |slots: &[usize]| slots.iter().map(|&slot| ids[slot]).collect();
+        let list = |slots: &[usize]| slots.iter().map(|&slot| id(slot)).collect();
         Entry { name, inputs: list(&steps.inputs), outputs: list(&steps.outputs), steps: launches }
     }
 
     /// The buffer of a slot: of persistent ones the one that another entry has already.
     fn buffer(&mut self, slot: &Slot, live: Option<LiveRange>) -> BufferId {
-        let same = |buffer: &Buffer| buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name;
-        if slot.is_persistent() {
-            if let Some(at) = self.buffers.iter().position(same) {
-                return BufferId(at as u32);
-            }
+        let same = |buffer: &Buffer| {
+            buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name
+        };
+        if slot.is_persistent()
+            && let Some(at) = self.buffers.iter().position(same)
+        {
+            return BufferId(at as u32);
         }
         let taken = |name: &str| self.buffers.iter().any(|buffer| buffer.name == name);
         let numbered = |number: usize| if number == 1 { slot.name.clone() } else { format!("{}_{number}", slot.name) };
@@ -92,7 +100,8 @@ impl Joined {
             return KernelId(at as u32);
         }
         let taken = |name: &str| self.kernels.iter().any(|kernel| kernel.name == name);
-        let numbered = |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
+        let numbered =
+            |number: usize| if number == 1 { kernel.name.clone() } else { format!("{}_{number}", kernel.name) };
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         self.kernels.push(Kernel { name, ..kernel.clone() });
         self.anonymous.push(anonymous);
@@ -120,12 +129,14 @@ fn live_ranges(entry: usize, steps: &Steps) -> Vec<Option<LiveRange>> {
             if slot.is_persistent() {
                 continue;
             }
-            debug_assert!(live[owner].is_some() || tensor.access == Access::Write, "`{}` is read before it is written", slot.name);
+            debug_assert!(
+                live[owner].is_some() || tensor.access == Access::Write,
+                "`{}` is read before it is written",
+                slot.name
+            );
             let first = live[owner].map_or(at, |range| range.first);
             live[owner] = Some(LiveRange { entry, first, last: at });
         }
     }
-    // Persistent slots have none; a temporary that nothing touches does not exist.
-    debug_assert!(steps.slots.iter().all(|slot| slot.class != Class::Workspace || !slot.is_persistent()));
     live
 }

@@ -18,13 +18,17 @@
 //! [`Schedule::vector`]: kiln_ir::kernel::Schedule
 
 use kiln_ir::kernel::{Kernel, Statement, Vector};
-use kiln_ir::{AxisId, DType, Expr, Index, TensorId};
+use kiln_ir::{AxisId, DType, Index, TensorId};
 
+use crate::statements::{for_each_load, for_each_store};
 use crate::steps::Steps;
 use crate::tile::stride;
 
 /// `f32` values in one 128-bit register.
 const LANES: usize = 4;
+
+/// Strides up to this leave lanes worth their while.
+const NEAR: i64 = 4;
 
 /// Picks vector axes.
 pub fn run(steps: &mut Steps) {
@@ -76,33 +80,12 @@ fn score(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> i32 {
         total += match stride(kernel, tensor, index, axis) {
             Some(0) => 0,
             Some(1) => 1,
+            // Neighbours all the same, a few loads apart.
+            Some(stride) if stride.abs() <= NEAR => 0,
             _ => -1,
         };
     };
-    let mut stores = Vec::new();
-    collect_stores(statements, &mut stores);
-    stores.into_iter().for_each(|(tensor, index)| touch(tensor, index));
-    crate::lower::tidy::map_exprs(
-        statements,
-        &mut |expr| {
-            expr.for_each(&mut |x| {
-                if let Expr::Load(load) = x {
-                    touch(load.tensor, &load.index);
-                }
-            });
-            expr.clone()
-        },
-        &|id| id,
-    );
+    for_each_store(statements, &mut touch);
+    for_each_load(statements, &mut |load| touch(load.tensor, &load.index));
     total
-}
-
-fn collect_stores<'k>(statements: &'k [Statement], stores: &mut Vec<(TensorId, &'k [Index])>) {
-    for statement in statements {
-        match statement {
-            Statement::Store { tensor, index, .. } => stores.push((*tensor, index)),
-            Statement::For(_, inner) => collect_stores(inner, stores),
-            _ => {}
-        }
-    }
 }

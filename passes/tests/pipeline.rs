@@ -259,7 +259,7 @@ fn a_request_becomes_one_program() {
         levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
     };
     let mut expected: Vec<(&str, &str)> = Step::ALL[..8].iter().map(|step| (step.name(), "graph")).collect();
-    expected.extend(Step::ALL[8..12].iter().map(|step| (step.name(), "kernels")));
+    expected.extend(Step::ALL[8..13].iter().map(|step| (step.name(), "kernels")));
     assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
     assert_eq!(of("tiny"), [("plan_memory", "program")]);
 }

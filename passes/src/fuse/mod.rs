@@ -47,8 +47,8 @@ const CHEAP: usize = 4;
 
 /// Names the kernel of every value that one computes.
 pub fn run(graph: &mut Graph) {
-    recompute::run(graph);
-    let mut fusion = Fusion::fused(graph);
+    let homes = recompute::run(graph);
+    let mut fusion = Fusion::fused(graph, &homes);
     fusion.dissolve_cheap();
     let groups: Vec<Vec<ValueId>> = fusion.groups.into_values().collect();
     for value in graph.order() {
@@ -77,6 +77,17 @@ struct Fusion<'g> {
     group_of: BTreeMap<ValueId, usize>,
     /// Members in topological order.
     groups: BTreeMap<usize, Vec<ValueId>>,
+    reach: Reach,
+}
+
+/// The same by position in the order: the search for cycles goes over the whole graph for every merge.
+struct Reach {
+    /// The readers of each value.
+    users: Vec<Vec<usize>>,
+    /// The kernel of each value.
+    group: Vec<usize>,
+    /// The values of each kernel.
+    members: Vec<Vec<usize>>,
 }
 
 impl<'g> Fusion<'g> {
@@ -96,22 +107,35 @@ impl<'g> Fusion<'g> {
             }
             known.insert(value, found);
         }
+        let ranks: BTreeMap<ValueId, usize> = order.iter().enumerate().map(|(at, &value)| (value, at)).collect();
+        let count = order.len();
+        let readers =
+            |value: &ValueId| users.get(value).map_or(Vec::new(), |all| all.iter().map(|v| ranks[v]).collect());
+        let reach = Reach {
+            users: order.iter().map(readers).collect(),
+            group: (0..count).collect(),
+            members: (0..count).map(|at| vec![at]).collect(),
+        };
         Fusion {
             graph,
+            reach,
             max_batch: graph.max_batch.unwrap_or(1),
             facts: known,
             users,
             outputs: graph.outputs().iter().map(|output| output.value).collect(),
             group_of: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
             groups: order.iter().enumerate().map(|(at, &value)| (at, vec![value])).collect(),
-            ranks: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
+            ranks,
             order,
         }
     }
 
-    /// The kernels after the three rounds.
-    fn fused(graph: &'g Graph) -> Fusion<'g> {
+    /// The kernels after the three rounds. The first of each pair belongs where the second is.
+    fn fused(graph: &'g Graph, homes: &[(ValueId, ValueId)]) -> Fusion<'g> {
         let mut fusion = Fusion::new(graph);
+        for (value, home) in homes {
+            fusion.try_merge(fusion.group_of[value], fusion.group_of[home]);
+        }
         fusion.merge_single_uses();
         fusion.merge_operands();
         fusion.merge_siblings();
@@ -170,7 +194,8 @@ impl<'g> Fusion<'g> {
         let loops = |reader: ValueId| -> Option<Vec<Option<usize>>> {
             let group = self.group_of[&reader];
             let facts = &self.facts[&reader];
-            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract) {
+            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract)
+            {
                 return None;
             }
             let domain = Domain::of(&self.groups[&group], &self.facts)?;
@@ -214,7 +239,7 @@ impl<'g> Fusion<'g> {
 
     /// Merges two kernels if the result is legal, and worth it.
     fn try_merge(&mut self, a: usize, b: usize) -> bool {
-        if a == b || self.would_cycle(a, b) || self.would_cycle(b, a) {
+        if a == b {
             return false;
         }
         let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
@@ -226,12 +251,15 @@ impl<'g> Fusion<'g> {
             let before = self.legal(&self.groups[&group]).map_or(0, |domain| domain.positions(self.max_batch));
             before > after && self.groups[&group].iter().any(|&member| self.is_stored(member, &members))
         });
-        if loses && after < MIN_PARALLEL && work > SMALL {
+        if (loses && after < MIN_PARALLEL && work > SMALL) || self.would_cycle(a, b) || self.would_cycle(b, a) {
             return false;
         }
         for &member in &members {
             self.group_of.insert(member, a.min(b));
+            self.reach.group[self.ranks[&member]] = a.min(b);
         }
+        let mut moved = std::mem::take(&mut self.reach.members[a.max(b)]);
+        self.reach.members[a.min(b)].append(&mut moved);
         self.groups.remove(&a.max(b));
         self.groups.insert(a.min(b), members);
         true
@@ -244,45 +272,50 @@ impl<'g> Fusion<'g> {
 
     /// The shared loops of members that can be one kernel.
     fn legal(&self, members: &[ValueId]) -> Option<Domain> {
-        let domain = Domain::of(members, &self.facts)?;
-        let of_kind = |kind| {
-            members.iter().filter(|member| self.facts[member].kind == kind && self.facts[member].reduces()).collect()
+        let of_kind = |kind| -> Vec<&ValueId> {
+            let is = |member: &&ValueId| self.facts[member].kind == kind && self.facts[member].reduces();
+            members.iter().filter(is).collect()
         };
-        let (contractions, windows, reductions): (Vec<_>, Vec<_>, Vec<_>) =
-            (of_kind(Kind::Contract), of_kind(Kind::Window), of_kind(Kind::Reduce));
-        let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
+        let (contractions, windows) = (of_kind(Kind::Contract), of_kind(Kind::Window));
+        let reductions = of_kind(Kind::Reduce);
         let anchors = contractions.len() + windows.len();
-        if anchors == 0 {
-            return reductions.into_iter().all(full).then_some(domain);
-        }
         let alike = windows.iter().all(|window| self.facts[window].reduction == self.facts[windows[0]].reduction);
-        let alone = reductions.is_empty() && (contractions.is_empty() || anchors == 1) && alike;
+        if anchors > 0 && !(reductions.is_empty() && (contractions.is_empty() || anchors == 1) && alike) {
+            return None;
+        }
         // What an anchor reads has to be there before its loop; its operands are therefore outside.
-        let anchored = contractions
-            .iter()
-            .chain(&windows)
-            .all(|anchor| self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value)));
-        (alone && anchored && members.iter().all(full)).then_some(domain)
+        let outside = |anchor: &&ValueId| self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value));
+        if !contractions.iter().chain(&windows).all(outside) {
+            return None;
+        }
+        let domain = Domain::of(members, &self.facts)?;
+        let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
+        let whole = match anchors {
+            0 => reductions.into_iter().all(full),
+            _ => members.iter().all(full),
+        };
+        whole.then_some(domain)
     }
 
     /// Whether something outside depends on `from` and is needed by `to`.
     fn would_cycle(&self, from: usize, to: usize) -> bool {
-        let mut seen: BTreeSet<usize> = BTreeSet::new();
-        let mut pending: Vec<usize> = self.next(from).into_iter().filter(|&group| group != to).collect();
+        let mut seen = vec![false; self.order.len()];
+        seen[from] = true;
+        let mut pending: Vec<usize> = self.next(from).filter(|&group| group != to).collect();
         while let Some(group) = pending.pop() {
             if group == to {
                 return true;
             }
-            if group != from && seen.insert(group) {
-                pending.extend(self.next(group));
+            if !std::mem::replace(&mut seen[group], true) {
+                pending.extend(self.next(group).filter(|&group| !seen[group]));
             }
         }
         false
     }
 
     /// The kernels that read a kernel's values.
-    fn next(&self, group: usize) -> BTreeSet<usize> {
-        let users = self.groups[&group].iter().flat_map(|&member| self.users(member));
-        users.map(|user| self.group_of[user]).filter(|&user| user != group).collect()
+    fn next(&self, group: usize) -> impl Iterator<Item = usize> {
+        let users = self.reach.members[group].iter().flat_map(|&member| &self.reach.users[member]);
+        users.map(|&user| self.reach.group[user]).filter(move |&user| user != group)
     }
 }

@@ -33,7 +33,9 @@ pub fn of_kernel(graph: &Graph, members: &[ValueId]) -> String {
         (None, "") => parts.push(node.op.name().to_owned()),
         (None, module) => {
             parts.push(module.to_owned());
-            if kind(&anchor) == Kind::Contract && (graph.name_of(anchor).starts_with("d_") || node.op.name().ends_with("_grad")) {
+            if kind(&anchor) == Kind::Contract
+                && (graph.name_of(anchor).starts_with("d_") || node.op.name().ends_with("_grad"))
+            {
                 parts.push("input_grad".to_owned());
             } else if kind(&anchor) == Kind::Window {
                 let op = node.op.name();

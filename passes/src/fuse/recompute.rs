@@ -1,8 +1,8 @@
 //! Values that are cheaper to compute again than to keep.
 //!
 //! A normalised activation, for example, is one multiplication away from the activation before it and two numbers a channel; keeping it for
-//! the backward pass costs its whole size in memory, twice over the bus. Such a value is copied for each kernel that would have read it, and so
-//! is no longer stored.
+//! the backward pass costs its whole size in memory, twice over the bus. Such a value is copied into each kernel that would have read it, and
+//! is then stored by none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,55 +15,68 @@ const MAX_COST: usize = 8;
 /// A tensor this many times smaller than the result counts as nothing: statistics of rows and channels.
 const SMALL: usize = 16;
 
-/// Copies what should not be stored.
-pub fn run(graph: &mut Graph) {
-    for Copy { value, users } in plan(&Fusion::fused(graph)) {
-        let node = graph.node(value).clone();
-        let operands = graph.operands(value);
-        let Ok(copy) = graph.add(node.op, &operands, &node.name, &node.place) else { continue };
+/// Copies what should not be stored. Each copy is returned with a value of the kernel that it is for.
+pub fn run(graph: &mut Graph) -> Vec<(ValueId, ValueId)> {
+    let plan = plan(&Fusion::fused(graph, &[]));
+    let mut homes = Vec::new();
+    for Copies { values, users } in plan {
+        let mut copies: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+        for value in values {
+            let node = graph.node(value).clone();
+            let same = |operand: ValueId| copies.get(&operand).copied().unwrap_or(operand);
+            let operands: Vec<ValueId> = graph.operands(value).into_iter().map(same).collect();
+            // The operands have the types they had, so there is nothing to report.
+            let Ok(copy) = graph.add(node.op, &operands, &node.name, &node.place) else { continue };
+            homes.extend(
+                operands.iter().filter(|operand| copies.values().any(|held| held == *operand)).map(|&o| (o, copy)),
+            );
+            copies.insert(value, copy);
+        }
         for user in users {
             for (position, operand) in graph.operands(user).into_iter().enumerate() {
-                if operand == value {
+                if let Some(&copy) = copies.get(&operand) {
                     graph.set_operand(user, position, copy);
+                    homes.push((copy, user));
                 }
             }
         }
     }
+    homes
 }
 
-/// A copy of `value` for `users`, which are of one kernel.
-struct Copy {
-    value: ValueId,
-    users: Vec<ValueId>,
+/// What one kernel computes again.
+#[derive(Default)]
+struct Copies {
+    /// The values, operands first.
+    values: BTreeSet<ValueId>,
+    /// Members of the kernel that read them.
+    users: BTreeSet<ValueId>,
 }
 
-fn plan(fusion: &Fusion<'_>) -> Vec<Copy> {
+fn plan(fusion: &Fusion<'_>) -> Vec<Copies> {
     let graph = fusion.graph;
     let count = |value: ValueId| graph.ty(value).shape.count().at(fusion.max_batch);
     // For each value that can be computed again: the large tensors that this reads.
     let mut sources: BTreeMap<ValueId, BTreeSet<ValueId>> = BTreeMap::new();
     for &value in &fusion.order {
-        let facts = &fusion.facts[&value];
-        if facts.reduces() || facts.cost > MAX_COST || facts.kind != Kind::Pointwise || graph.ty(value).shape.count() == Dim::ONE {
+        if !is_candidate(fusion, value) {
             continue;
         }
         let group = fusion.group_of[&value];
         let operands = graph.operands(value);
         let mut large: BTreeSet<ValueId> = BTreeSet::new();
-        let possible = facts.reads.iter().all(|read| match sources.get(&read.value) {
-            Some(inner) if operands.contains(&read.value) && fusion.group_of[&read.value] == group => {
+        let possible = fusion.facts[&value].reads.iter().all(|read| match sources.get(&read.value) {
+            Some(inner) if fusion.group_of[&read.value] == group => {
                 large.extend(inner);
-                true
+                operands.contains(&read.value)
             }
             _ => {
                 let small = count(read.value) * SMALL <= count(value);
                 if !small {
                     large.insert(read.value);
                 }
-                let kept = facts::is_leaf(graph, read.value)
-                    || fusion.group_of[&read.value] != group
-                    || fusion.is_read_outside(read.value);
-                (small || kept) && !read.guarded
+                let foreign = fusion.group_of.get(&read.value) != Some(&group);
+                (small || foreign || fusion.is_read_outside(read.value)) && !read.guarded
             }
         });
         // Several large tensors would be read where one is now.
@@ -71,19 +84,38 @@ fn plan(fusion: &Fusion<'_>) -> Vec<Copy> {
             sources.insert(value, large);
         }
     }
-    let mut copies = Vec::new();
-    // Users first: a copy of theirs reads a copy of ours.
-    for (&value, _) in sources.iter().rev() {
-        let group = fusion.group_of[&value];
-        let mut users: BTreeMap<usize, Vec<ValueId>> = BTreeMap::new();
-        for &user in fusion.users(value) {
-            users.entry(fusion.group_of[&user]).or_default().push(user);
-        }
-        users.remove(&group);
-        let direct = |user: &ValueId| graph.operands(*user).contains(&value) && !matches!(fusion.facts[user].kind, Kind::Contract | Kind::Window);
-        if !fusion.outputs.contains(&value) && users.values().flatten().all(direct) {
-            copies.extend(users.into_values().map(|users| Copy { value, users }));
+    let mut plan: BTreeMap<usize, Copies> = BTreeMap::new();
+    for &value in sources.keys() {
+        for &user in fusion.users(value).iter().filter(|user| fusion.group_of[user] != fusion.group_of[&value]) {
+            let copies = plan.entry(fusion.group_of[&user]).or_default();
+            copies.users.insert(user);
+            let mut pending = vec![value];
+            while let Some(value) = pending.pop() {
+                copies.values.insert(value);
+                let same = |operand: &ValueId| {
+                    sources.contains_key(operand) && fusion.group_of[operand] == fusion.group_of[&value]
+                };
+                pending.extend(graph.operands(value).iter().filter(|operand| same(operand)));
+            }
         }
     }
-    copies
+    plan.into_values().collect()
+}
+
+/// Whether a value is cheap, stored for other kernels, and read by them as it is.
+fn is_candidate(fusion: &Fusion<'_>, value: ValueId) -> bool {
+    let facts = &fusion.facts[&value];
+    let pointwise = facts.kind == Kind::Pointwise && !facts.reduces() && facts.cost <= MAX_COST;
+    let large = fusion.graph.ty(value).shape.count() != Dim::ONE;
+    let group = fusion.group_of[&value];
+    let direct = |user: &&ValueId| {
+        let kind = fusion.facts[user].kind;
+        fusion.graph.operands(**user).contains(&value) && !matches!(kind, Kind::Contract | Kind::Window)
+    };
+    let mut outside = fusion.users(value).iter().filter(|user| fusion.group_of[user] != group);
+    pointwise
+        && large
+        && !fusion.outputs.contains(&value)
+        && outside.all(|user| direct(&user))
+        && !facts::is_leaf(fusion.graph, value)
 }

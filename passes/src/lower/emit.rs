@@ -13,6 +13,7 @@ use super::{axis_names, hoist, tidy};
 use crate::bounds::{self, Range};
 use crate::fuse::domain::Domain;
 use crate::fuse::facts::{self, Facts};
+use crate::statements;
 
 /// What lowering knows of a graph.
 pub struct Context<'g> {
@@ -224,7 +225,7 @@ impl<'a> Emitter<'a> {
         let renumber = |id: TensorId| {
             TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is in the order") as u32)
         };
-        let rows = tidy::with_tensors(&rows, &renumber);
+        let rows = statements::with_tensors(rows, &renumber);
         tensors = order.iter().map(|&at| tensors[at].clone()).collect();
         let mut places: Vec<kiln_ir::Place> = Vec::new();
         for &member in members {
@@ -256,10 +257,10 @@ impl<'a> Emitter<'a> {
             return result.clone();
         }
         let key = (value, index);
-        if self.speculative == 0 {
-            if let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key)) {
-                return known.clone();
-            }
+        if self.speculative == 0
+            && let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key))
+        {
+            return known.clone();
         }
         let (value, index) = (key.0, &key.1);
         let formula = match self.is_member(value) {

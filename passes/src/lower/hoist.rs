@@ -7,6 +7,7 @@ use kiln_ir::kernel::{Kernel, Local, Statement};
 use kiln_ir::{AxisId, DType, Expr, LocalId};
 
 use super::tidy;
+use crate::statements::map_exprs;
 use crate::tile::rewrite::axes_of;
 
 /// Hoists into the shared loops, never out of them.
@@ -44,15 +45,12 @@ impl Hoisting {
             inside(std::slice::from_ref(&statement), &mut axes, &mut bound);
             // The results of a reduction are known outside of it.
             if let Statement::Reduce { results, .. } = &statement {
-                results.iter().for_each(|result| drop(bound.remove(&result.local)));
+                bound.retain(|local| results.iter().all(|result| result.local != *local));
             }
             let before = hoisted.len();
             let mut new = Vec::new();
-            let mut replaced = tidy::map_exprs(
-                &[statement],
-                &mut |expr| self.expr(expr, &axes, &bound, &mut hoisted, &mut new),
-                &|id| id,
-            );
+            let mut replaced =
+                map_exprs(&[statement], &mut |expr| self.expr(expr, &axes, &bound, &mut hoisted, &mut new));
             debug_assert_eq!(hoisted.len(), before + new.len());
             result.extend(new.into_iter().map(|(local, value)| Statement::Let(local, value)));
             result.append(&mut replaced);
@@ -92,7 +90,9 @@ impl Hoisting {
             Expr::Local(id) if base == "factor" => base = self.locals[id.0 as usize].name.clone(),
             _ => {}
         });
-        let taken = |name: &str| self.locals.iter().any(|local| local.name == name) || self.names.iter().any(|held| held == name);
+        let taken = |name: &str| {
+            self.locals.iter().any(|local| local.name == name) || self.names.iter().any(|held| held == name)
+        };
         let numbered = |number: usize| if number == 1 { base.clone() } else { format!("{base}_{number}") };
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         self.locals.push(Local { name, dtype });
@@ -104,7 +104,7 @@ impl Hoisting {
 fn inside(statements: &[Statement], axes: &mut BTreeSet<AxisId>, locals: &mut BTreeSet<LocalId>) {
     for statement in statements {
         match statement {
-            Statement::Let(local, _) => drop(locals.insert(*local)),
+            Statement::Let(local, _) => locals.extend([*local]),
             Statement::For(own, inner) => {
                 axes.extend(own);
                 inside(inner, axes, locals);

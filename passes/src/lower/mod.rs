@@ -39,7 +39,13 @@ pub fn run(graph: &Graph) -> Steps {
     let computed = graph.order().into_iter().filter(|&value| graph.node(value).kernel.is_some());
     let facts = computed.map(|value| (value, facts::facts(graph, value, &in_place))).collect();
     let cx = Context { graph, max_batch: graph.max_batch.unwrap_or(1), facts };
-    let mut lowering = Lowering { cx: &cx, drafts: drafts(&cx) };
+    let drafts = drafts(&cx);
+    let written = |(at, draft): (usize, &Draft)| -> Vec<(Memory, usize)> {
+        let tensors = draft.operands.iter().zip(&draft.kernel.tensors);
+        tensors.filter(|(_, tensor)| tensor.access != Access::Read).map(|(&memory, _)| (memory, at)).collect()
+    };
+    let writers = drafts.iter().enumerate().flat_map(written).collect();
+    let mut lowering = Lowering { cx: &cx, drafts, writers };
     let storage = state::plan(&mut lowering);
     lowering.finish(&storage)
 }
@@ -53,7 +59,6 @@ struct Draft {
     after: BTreeSet<usize>,
     place: Place,
 }
-
 
 /// What is stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -71,6 +76,8 @@ enum Memory {
 struct Lowering<'a> {
     cx: &'a Context<'a>,
     drafts: Vec<Draft>,
+    /// The draft that writes each memory.
+    writers: BTreeMap<Memory, usize>,
 }
 
 /// A draft for each group, in topological order.
@@ -117,11 +124,7 @@ fn drafts(cx: &Context<'_>) -> Vec<Draft> {
 impl Lowering<'_> {
     /// The draft that writes a memory.
     fn writer(&self, memory: Memory) -> Option<usize> {
-        self.drafts.iter().position(|draft| {
-            draft.operands.iter().zip(&draft.kernel.tensors).any(|(operand, tensor)| {
-                *operand == memory && tensor.access != Access::Read
-            })
-        })
+        self.writers.get(&memory).copied()
     }
 
     /// The drafts that read a memory.
@@ -161,13 +164,15 @@ impl Lowering<'_> {
 
     /// Adds a kernel that copies one memory to another.
     fn copy(&mut self, from: Memory, to: Memory, ty: &Type, name: &str) -> usize {
-        let index: Vec<Index> = (0..ty.rank())
-            .map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis)))
-            .collect();
+        let index: Vec<Index> =
+            (0..ty.rank()).map(|axis| facts::unit_axis(AxisId(axis as u32), ty.dim(axis))).collect();
         let names: Vec<String> = (0..ty.rank()).map(|axis| format!("i{axis}")).collect();
         let loops: Vec<AxisId> = index.iter().filter_map(Index::as_axis).collect();
-        let renumber = |id: AxisId| loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)));
-        let index: Vec<Index> = index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
+        let renumber = |id: AxisId| {
+            loops.iter().position(|&axis| axis == id).map_or(Index::constant(0), |at| Index::axis(AxisId(at as u32)))
+        };
+        let index: Vec<Index> =
+            index.iter().map(|component| component.substitute(&mut |id| renumber(id), &mut Expr::clone)).collect();
         let axes: Vec<Axis> = loops
             .iter()
             .map(|id| Axis { name: names[id.0 as usize].clone(), extent: ty.dim(id.0 as usize), limit: None })
@@ -192,6 +197,7 @@ impl Lowering<'_> {
             places: Vec::new(),
         };
         let operands = vec![from, to];
+        self.writers.insert(to, self.drafts.len());
         self.drafts.push(Draft { kernel, operands, after: BTreeSet::new(), place: Place::NONE });
         self.drafts.len() - 1
     }
@@ -200,18 +206,29 @@ impl Lowering<'_> {
     fn finish(self, storage: &BTreeMap<Memory, Memory>) -> Steps {
         let graph = self.cx.graph;
         let after: Vec<BTreeSet<usize>> = (0..self.drafts.len()).map(|at| self.direct(at)).collect();
-        let mut steps =
-            Steps { max_batch: self.cx.max_batch, slots: Vec::new(), steps: Vec::new(), inputs: Vec::new(), outputs: Vec::new() };
+        let mut steps = Steps {
+            max_batch: self.cx.max_batch,
+            slots: Vec::new(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        };
         let mut numbers: BTreeMap<Memory, usize> = BTreeMap::new();
         for (value, input) in graph.inputs() {
-            let slot = Slot { name: graph.name_of(value).to_owned(), ty: graph.ty(value).clone(), class: class(input), init: input.init.clone() };
+            let slot = Slot {
+                name: graph.name_of(value).to_owned(),
+                ty: graph.ty(value).clone(),
+                class: class(input),
+                init: input.init.clone(),
+            };
             if input.role == Role::Data {
                 steps.inputs.push(steps.slots.len());
             }
             numbers.insert(Memory::Value(value), steps.slots.len());
             steps.slots.push(slot);
         }
-        let outputs: BTreeMap<Memory, usize> = state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
+        let outputs: BTreeMap<Memory, usize> =
+            state::outputs(graph).into_iter().rev().map(|(at, memory)| (memory, at)).collect();
         for (draft, after) in self.drafts.into_iter().zip(after) {
             let mut slots = Vec::new();
             for operand in &draft.operands {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Kernel, Local, Reduction, Statement};
-use kiln_ir::{AxisId, Expr, Index, Load, LocalId, TensorId};
+use kiln_ir::{AxisId, Expr, LocalId, TensorId};
+
+use crate::statements::{map_exprs, substitute_locals};
 
 /// Tidies the whole loop tree and renumbers its locals.
 pub fn run(kernel: &mut Kernel) {
@@ -29,57 +31,6 @@ pub fn unique_names(kernel: &mut Kernel) {
         let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
         *name = free.expect("there are more numbers than names");
         taken.insert(name.clone());
-    }
-}
-
-/// The statements with other tensors.
-pub fn with_tensors(statements: &[Statement], tensor: &dyn Fn(TensorId) -> TensorId) -> Vec<Statement> {
-    map_exprs(statements, &mut |expr| tensors_in(expr, tensor), &|id| tensor(id))
-}
-
-/// The statements with every expression replaced, and every stored tensor.
-pub fn map_exprs(
-    statements: &[Statement],
-    expr: &mut dyn FnMut(&Expr) -> Expr,
-    tensor: &dyn Fn(TensorId) -> TensorId,
-) -> Vec<Statement> {
-    let mut result = Vec::new();
-    for statement in statements {
-        result.push(match statement {
-            Statement::Let(local, value) => Statement::Let(*local, expr(value)),
-            Statement::For(axes, inner) => Statement::For(axes.clone(), map_exprs(inner, expr, tensor)),
-            Statement::Reduce { axes, lets, results } => Statement::Reduce {
-                axes: axes.clone(),
-                lets: lets.iter().map(|(local, value)| (*local, expr(value))).collect(),
-                results: (results.iter())
-                    .map(|r| Reduction { local: r.local, monoid: r.monoid, value: expr(&r.value) })
-                    .collect(),
-            },
-            Statement::Store { tensor: id, index, value } => {
-                let at = index.iter().map(|component| component.substitute(&mut Index::axis, &mut |x| expr(x)));
-                let index = at.collect();
-                Statement::Store { tensor: tensor(*id), index, value: expr(value) }
-            }
-        });
-    }
-    result
-}
-
-/// The expression with every local replaced.
-pub fn substitute_locals(expr: &Expr, local: &dyn Fn(LocalId) -> Expr) -> Expr {
-    match expr {
-        Expr::Local(id) => local(*id),
-        _ => expr.map_operands(&mut |x| substitute_locals(x, local)),
-    }
-}
-
-fn tensors_in(expr: &Expr, tensor: &dyn Fn(TensorId) -> TensorId) -> Expr {
-    match expr {
-        Expr::Load(load) => {
-            let at = load.index.iter().map(|c| c.substitute(&mut Index::axis, &mut |x| tensors_in(x, tensor)));
-            Expr::Load(Load { tensor: tensor(load.tensor), index: at.collect(), fill: load.fill })
-        }
-        _ => expr.map_operands(&mut |x| tensors_in(x, tensor)),
     }
 }
 
@@ -174,8 +125,7 @@ fn reduce(axes: Vec<AxisId>, lets: Vec<(LocalId, Expr)>, results: Vec<Reduction>
         let value = replaced(&value, &moved);
         match uses.get(&local).copied().unwrap_or(0) {
             0 => {}
-            1 => drop(moved.insert(local, value)),
-            _ if is_trivial(&value) => drop(moved.insert(local, value)),
+            many if many == 1 || is_trivial(&value) => moved.extend([(local, value)]),
             _ => kept.push((local, value)),
         }
     }
@@ -188,7 +138,7 @@ fn replaced(expr: &Expr, moved: &BTreeMap<LocalId, Expr>) -> Expr {
 }
 
 fn replace(statements: &[Statement], moved: &BTreeMap<LocalId, Expr>) -> Vec<Statement> {
-    map_exprs(statements, &mut |expr| replaced(expr, moved), &|id| id)
+    map_exprs(statements, &mut |expr| replaced(expr, moved))
 }
 
 fn renumber_locals(kernel: &mut Kernel) {
@@ -197,7 +147,7 @@ fn renumber_locals(kernel: &mut Kernel) {
     let locals: Vec<Local> = order.iter().map(|&id| kernel.local(id).clone()).collect();
     let number =
         |id: LocalId| LocalId(order.iter().position(|&held| held == id).expect("a used local is bound") as u32);
-    let body = map_exprs(&kernel.body, &mut |expr| substitute_locals(expr, &|id| Expr::Local(number(id))), &|id| id);
+    let body = map_exprs(&kernel.body, &mut |expr| substitute_locals(expr, &|id| Expr::Local(number(id))));
     kernel.body = rebound(body, &number);
     kernel.locals = locals;
 }

@@ -10,7 +10,7 @@
 use kiln_ir::kernel::{Axis, Kernel, Statement};
 use kiln_ir::{AxisId, Dim, Expr, Index, Load, Shape, TensorId};
 
-use crate::lower::tidy;
+use crate::statements::{for_each_expr, for_each_load, for_each_store, map_exprs};
 
 /// Inner loops of this length have no need to be longer.
 const LONG: usize = 256;
@@ -32,7 +32,9 @@ fn candidate(kernel: &Kernel) -> Option<(AxisId, AxisId)> {
     });
     let short = |axis: AxisId| kernel.axis(axis).extent.as_fixed().is_some_and(|extent| extent < LONG);
     let free = |axis: AxisId| kernel.axis(axis).limit.is_none() && !kernel.schedule.unroll.contains(&axis);
-    pairs.into_iter().find(|&(outer, inner)| short(inner) && free(outer) && free(inner) && together(kernel, outer, inner))
+    pairs
+        .into_iter()
+        .find(|&(outer, inner)| short(inner) && free(outer) && free(inner) && together(kernel, outer, inner))
 }
 
 fn collect(statements: &[Statement], loops: &mut Vec<Vec<AxisId>>) {
@@ -70,38 +72,19 @@ fn together(kernel: &Kernel, outer: AxisId, inner: AxisId) -> bool {
     };
     let mut access = |tensor: TensorId, index: &[Index]| {
         let found = place(kernel, tensor, index, outer, inner);
-        let rest = index.iter().enumerate().filter(|(at, _)| found.is_none_or(|found| *at != found && *at != found + 1));
+        let rest =
+            index.iter().enumerate().filter(|(at, _)| found.is_none_or(|found| *at != found && *at != found + 1));
         fits &= !rest.into_iter().any(|(_, component)| names(component));
         let held = places[tensor.0 as usize].get_or_insert(found);
         fits &= *held == found;
     };
-    let mut stores = Vec::new();
-    stored(&kernel.body, &mut stores);
-    stores.into_iter().for_each(|(tensor, index)| access(tensor, index));
+    for_each_store(&kernel.body, &mut access);
+    for_each_load(&kernel.body, &mut |load| access(load.tensor, &load.index));
     let mut alone = false;
-    tidy::map_exprs(
-        &kernel.body,
-        &mut |expr| {
-            expr.for_each(&mut |x| match x {
-                Expr::Load(load) => access(load.tensor, &load.index),
-                Expr::Index(index) => alone |= names(index),
-                _ => {}
-            });
-            expr.clone()
-        },
-        &|id| id,
-    );
+    for_each_expr(&kernel.body, &mut |expr| {
+        expr.for_each(&mut |x| alone |= matches!(x, Expr::Index(index) if names(index)));
+    });
     fits && !alone && kernel.axis(outer).extent.product(kernel.axis(inner).extent).is_some()
-}
-
-fn stored<'k>(statements: &'k [Statement], stores: &mut Vec<(TensorId, &'k [Index])>) {
-    for statement in statements {
-        match statement {
-            Statement::Store { tensor, index, .. } => stores.push((*tensor, index)),
-            Statement::For(_, inner) => stored(inner, stores),
-            _ => {}
-        }
-    }
 }
 
 fn collapse(kernel: &mut Kernel, outer: AxisId, inner: AxisId) {
@@ -113,32 +96,21 @@ fn collapse(kernel: &mut Kernel, outer: AxisId, inner: AxisId) {
         }
         index
     };
-    for tensor in 0..kernel.tensors.len() {
-        let id = TensorId(tensor as u32);
-        let mut accesses = Vec::new();
-        stored(&before.body, &mut accesses);
-        let mut found = accesses.iter().find(|(held, _)| *held == id).and_then(|(_, index)| place(&before, id, index, outer, inner));
-        tidy::map_exprs(
-            &before.body,
-            &mut |expr| {
-                expr.for_each(&mut |x| {
-                    if let Expr::Load(load) = x {
-                        if load.tensor == id {
-                            found = found.or(place(&before, id, &load.index, outer, inner));
-                        }
-                    }
-                });
-                expr.clone()
-            },
-            &|id| id,
-        );
-        if let Some(place) = found {
-            let Shape(dims) = &mut kernel.tensors[tensor].ty.shape;
+    let mut places: Vec<Option<usize>> = vec![None; kernel.tensors.len()];
+    let mut note = |tensor: TensorId, index: &[Index]| {
+        let held = &mut places[tensor.0 as usize];
+        *held = held.or(place(&before, tensor, index, outer, inner));
+    };
+    for_each_store(&before.body, &mut note);
+    for_each_load(&before.body, &mut |load| note(load.tensor, &load.index));
+    for (tensor, place) in kernel.tensors.iter_mut().zip(places) {
+        if let Some(place) = place {
+            let Shape(dims) = &mut tensor.ty.shape;
             let removed = dims.remove(place + 1);
             dims[place] = dims[place].product(removed).expect("checked to be a shape");
         }
     }
-    let body = tidy::map_exprs(&kernel.body, &mut |expr| loads(expr, &at), &|id| id);
+    let body = map_exprs(&kernel.body, &mut |expr| loads(expr, &at));
     kernel.body = merged(body, &at, inner);
     let (a, b) = (before.axis(outer), before.axis(inner));
     let extent: Dim = a.extent.product(b.extent).expect("checked to be an extent");

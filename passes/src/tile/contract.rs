@@ -10,8 +10,8 @@
 use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Monoid};
 
-use super::rewrite::{self, axes_of, divisor, stride};
 use super::MACHINE;
+use super::rewrite::{self, axes_of, divisor, stride};
 
 /// Below this many products the plain loops are as good.
 const MIN_PRODUCTS: usize = 256;
@@ -36,7 +36,8 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
         axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
     };
-    let (rows, columns, depth) = (count(kernel, &roles.rows), count(kernel, &roles.columns), count(kernel, &roles.summed));
+    let (rows, columns, depth) =
+        (count(kernel, &roles.rows), count(kernel, &roles.columns), count(kernel, &roles.summed));
     if rows * columns * depth < MIN_PRODUCTS || columns < 4 || rows < 2 {
         return false;
     }
@@ -53,10 +54,12 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let width = (MACHINE.pack_bytes / 4 / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
-    let height = (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+    let height =
+        (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
     let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
-    let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64 / MACHINE.products_per_ns;
+    let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64
+        / MACHINE.products_per_ns;
     kernel.schedule.grain = if row_thread {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
         ((MACHINE.chunk_ns / row_ns) as usize).clamp(1, 1 << 16).next_multiple_of(MACHINE.rows)
@@ -64,7 +67,8 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         ((MACHINE.chunk_ns / item_ns) as usize).max(1)
     };
     let order = [roles.outer.clone(), roles.rows.clone(), roles.columns.clone()].concat();
-    let order: Vec<AxisId> = thread.iter().copied().chain(order.into_iter().filter(|axis| !thread.contains(axis))).collect();
+    let order: Vec<AxisId> =
+        thread.iter().copied().chain(order.into_iter().filter(|axis| !thread.contains(axis))).collect();
     if let [Statement::For(axes, _)] = kernel.body.as_mut_slice() {
         *axes = order;
     }
@@ -116,7 +120,8 @@ fn roles(kernel: &Kernel) -> Option<Roles> {
     let [rows, mut columns] = [sides[1 - b_factor].clone(), sides[b_factor].clone()];
     // The batch of a convolution is beside its columns: each sample is a contraction of its own.
     let batch = |axis: &AxisId| kernel.axis(*axis).extent.batch;
-    let mut outer: Vec<AxisId> = axes.iter().copied().filter(|axis| !rows.contains(axis) && !columns.contains(axis)).collect();
+    let mut outer: Vec<AxisId> =
+        axes.iter().copied().filter(|axis| !rows.contains(axis) && !columns.contains(axis)).collect();
     if columns.iter().any(|axis| !batch(axis)) {
         outer.extend(columns.iter().copied().filter(batch));
         columns.retain(|axis| !batch(axis));
@@ -140,7 +145,9 @@ fn collapses(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId], uni
     let Some((_, _, factors)) = factors(kernel) else { return false };
     let Expr::Load(load) = factors[factor] else { return false };
     let strides = |axes: &[AxisId]| -> Option<Vec<(Dim, i64)>> {
-        axes.iter().map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?))).collect()
+        axes.iter()
+            .map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?)))
+            .collect()
     };
     let (Some(side), Some(summed)) = (strides(side), strides(&roles.summed)) else { return false };
     let breaks = |axes: &[(Dim, i64)]| {
@@ -159,13 +166,13 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
     let first = roles.columns[0];
     let inner: usize = roles.columns[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
     let wanted = MACHINE.columns.div_ceil(inner);
-    if let Some(extent) = kernel.axis(first).extent.as_fixed() {
-        if let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent) {
-            let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
-            roles.columns[0] = rest;
-            roles.outer.push(block);
-            return [outer, vec![block]].concat();
-        }
+    if let Some(extent) = kernel.axis(first).extent.as_fixed()
+        && let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent)
+    {
+        let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
+        roles.columns[0] = rest;
+        roles.outer.push(block);
+        return [outer, vec![block]].concat();
     }
     if outer.is_empty() && roles.rows.len() == 1 { roles.rows.clone() } else { outer }
 }

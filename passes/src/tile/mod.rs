@@ -1,8 +1,8 @@
 //! Chooses how each kernel runs: what threads divide, the tiles of contractions, and which loops are split or written out.
 //!
 //! Everything is fixed by shapes and the greatest batch, nothing by the number of threads, so results are the same bits on every
-//! machine size. Five steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
-//! are split so that the division is decided when the kernel is compiled; contractions get tiles for the micro-kernel; the rest gets longer
+//! machine size. Six steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
+//! are split so that the division is decided when the kernel is compiled; windows that look for a position are written out; contractions get tiles for the micro-kernel; the rest gets longer
 //! inner loops and threads.
 //!
 //! **Before:** kernels with the default schedule. **After:** every kernel has `thread`, `grain`, `unroll` and, where one fits, `contract`.
@@ -23,6 +23,7 @@ mod phases;
 pub(crate) mod rewrite;
 mod split_reduction;
 mod threads;
+mod windows;
 
 pub(crate) use rewrite::stride;
 
@@ -57,11 +58,15 @@ pub(crate) const MACHINE: Machine = Machine {
     chunk_ns: 32_000.0,
 };
 
+/// Windows of at most this many taps are written out.
+const MAX_UNROLL: usize = 16;
+
 /// Schedules every kernel.
 pub fn run(steps: &mut Steps) {
     split_reduction::run(steps);
     for at in 0..steps.steps.len() {
         phases::run(&mut steps.steps[at].kernel);
+        windows::run(&mut steps.steps[at].kernel);
         if !contract::run(&mut steps.steps[at].kernel, steps.max_batch) {
             collapse::run(&mut steps.steps[at].kernel);
             threads::run(&mut steps.steps[at].kernel, steps.max_batch);

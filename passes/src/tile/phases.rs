@@ -7,6 +7,7 @@ use kiln_ir::kernel::{Kernel, Statement};
 use kiln_ir::{Atom, AxisId, Expr, Index};
 
 use super::rewrite;
+use crate::statements::for_each_expr;
 
 /// More copies of a loop body than this are not written out.
 const MAX_COPIES: usize = 64;
@@ -31,11 +32,11 @@ pub fn run(kernel: &mut Kernel) {
     if found.is_empty() || !fits || !found.iter().all(splits) {
         return;
     }
-    // The phases come last: one pass over q writes all of them.
+    // The phases come just outside the innermost axis: that is the loop which can run in lanes.
     let mut order = shared;
     for (axis, by) in found {
         let (_, phase) = rewrite::split(kernel, axis, by as usize, ("_q", "_r"));
-        order.push(phase);
+        order.insert(order.len() - 1, phase);
         kernel.schedule.unroll.push(phase);
     }
     kernel.schedule.unroll.extend(taps);
@@ -49,24 +50,19 @@ fn divisor_of(kernel: &Kernel, axis: AxisId) -> Option<i64> {
     let mut found = None;
     let mut visit = |index: &Index| {
         for (atom, _) in &index.terms {
-            if let Atom::ExactDiv(inner, by) = atom {
-                if inner.terms.iter().any(|(atom, factor)| *atom == Atom::Axis(axis) && factor % by != 0) {
-                    found = Some(*by);
-                }
+            let moves = |(inner, factor): &(Atom, i64), by: i64| *inner == Atom::Axis(axis) && factor % by != 0;
+            match atom {
+                Atom::ExactDiv(inner, by) if inner.terms.iter().any(|term| moves(term, *by)) => found = Some(*by),
+                _ => {}
             }
         }
     };
-    crate::lower::tidy::map_exprs(
-        &kernel.body,
-        &mut |expr| {
-            expr.for_each(&mut |x| match x {
-                Expr::Load(load) => load.index.iter().for_each(&mut visit),
-                Expr::Index(index) => visit(index),
-                _ => {}
-            });
-            expr.clone()
-        },
-        &|id| id,
-    );
+    for_each_expr(&kernel.body, &mut |expr| {
+        expr.for_each(&mut |x| match x {
+            Expr::Load(load) => load.index.iter().for_each(&mut visit),
+            Expr::Index(index) => visit(index),
+            _ => {}
+        });
+    });
     found
 }

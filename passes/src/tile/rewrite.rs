@@ -4,7 +4,7 @@ use kiln_ir::kernel::{Axis, Kernel, Statement};
 use kiln_ir::{AxisId, Dim, Expr, Index, Load};
 
 use crate::bounds;
-use crate::lower::tidy;
+use crate::statements::map_exprs;
 
 /// Splits an axis of a constant extent into an outer axis and an inner one of `size` positions, which divides the extent. The caller
 /// puts both where the axis was.
@@ -80,7 +80,7 @@ fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Ve
 
 /// The statements with every index replaced.
 pub fn map_indices(statements: &[Statement], index: &dyn Fn(&Index) -> Index) -> Vec<Statement> {
-    let mapped = tidy::map_exprs(statements, &mut |expr| expr_indices(expr, index), &|id| id);
+    let mapped = map_exprs(statements, &mut |expr| expr_indices(expr, index));
     mapped.into_iter().map(|statement| store_indices(statement, index)).collect()
 }
 
@@ -96,7 +96,8 @@ fn store_indices(statement: Statement, index: &dyn Fn(&Index) -> Index) -> State
     }
 }
 
-fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
+/// The expression with every index replaced.
+pub fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
     match expr {
         Expr::Index(at) => Expr::Index(index(at)),
         Expr::Load(load) => {

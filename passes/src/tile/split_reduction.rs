@@ -10,6 +10,7 @@ use kiln_ir::{AxisId, Dim, Expr, Index, Init, Load, LocalId, Monoid, TensorId, T
 
 use super::{MACHINE, rewrite, threads};
 use crate::lower::tidy;
+use crate::statements::{for_each_load, for_each_store, with_tensors};
 use crate::steps::{Slot, Step, Steps};
 
 /// More results than this are enough for threads.
@@ -41,7 +42,12 @@ pub fn run(steps: &mut Steps) {
             steps.slots.push(Slot { name, ty: part.ty.clone(), class: Class::Workspace, init: Init::Zeros });
         }
         let first = steps.steps.len();
-        steps.steps[at] = Step { kernel: combine, slots: combine_slots, after: after.iter().copied().chain([first]).collect(), place: place.clone() };
+        steps.steps[at] = Step {
+            kernel: combine,
+            slots: combine_slots,
+            after: after.iter().copied().chain([first]).collect(),
+            place: place.clone(),
+        };
         steps.steps.push(Step { kernel: partial, slots: partial_slots, after, place });
     }
 }
@@ -69,7 +75,10 @@ fn splittable(kernel: &mut Kernel, max_batch: usize) -> Option<AxisId> {
     let contraction = matches!(results.as_slice(), [result] if matches!(result.value, Expr::Binary(kiln_ir::Binary::Mul, ..)) && shared.len() > 1);
     let operations = threads::cost(kernel, &kernel.body, max_batch);
     let long = match contraction {
-        true => results_count / (MACHINE.rows * MACHINE.columns) < MANY_TILES && operations / MACHINE.products_per_ns > MACHINE.chunk_ns,
+        true => {
+            results_count / (MACHINE.rows * MACHINE.columns) < MANY_TILES
+                && operations / MACHINE.products_per_ns > MACHINE.chunk_ns
+        }
         false => results_count < MANY_RESULTS && operations / MACHINE.operations_per_ns > MACHINE.chunk_ns,
     };
     if !long || shared.iter().any(|&axis| kernel.axis(axis).extent.batch) {
@@ -84,7 +93,8 @@ fn splittable(kernel: &mut Kernel, max_batch: usize) -> Option<AxisId> {
     }
     // One long axis of a constant extent: equal parts of it.
     let extent = kernel.axis(axis).extent.as_fixed()?;
-    let size = rewrite::divisor(extent, extent.div_ceil(MAX_PARTS).max(MIN_INNER), extent.div_ceil(MAX_PARTS), extent / 2)?;
+    let size =
+        rewrite::divisor(extent, extent.div_ceil(MAX_PARTS).max(MIN_INNER), extent.div_ceil(MAX_PARTS), extent / 2)?;
     let (outer, rest) = rewrite::split(kernel, axis, size, ("_part", ""));
     let body = match kernel.body.as_mut_slice() {
         [Statement::For(_, inner)] => inner.as_mut_slice(),
@@ -97,22 +107,30 @@ fn splittable(kernel: &mut Kernel, max_batch: usize) -> Option<AxisId> {
     Some(outer)
 }
 
-/// The shared axes, the reduction, and what follows it.
-fn take(kernel: &Kernel) -> (Vec<AxisId>, Vec<AxisId>, Vec<(LocalId, Expr)>, Vec<Reduction>, Vec<Statement>) {
+/// A kernel of one reduction, taken apart.
+struct Nest {
+    shared: Vec<AxisId>,
+    axes: Vec<AxisId>,
+    lets: Vec<(LocalId, Expr)>,
+    results: Vec<Reduction>,
+    rest: Vec<Statement>,
+}
+
+fn take(kernel: &Kernel) -> Nest {
     let (shared, inner) = match kernel.body.as_slice() {
         [Statement::For(axes, inner)] => (axes.clone(), inner.as_slice()),
         inner => (Vec::new(), inner),
     };
     match inner.split_first() {
         Some((Statement::Reduce { axes, lets, results }, rest)) => {
-            (shared, axes.clone(), lets.clone(), results.clone(), rest.to_vec())
+            Nest { shared, axes: axes.clone(), lets: lets.clone(), results: results.clone(), rest: rest.to_vec() }
         }
-        _ => (shared, Vec::new(), Vec::new(), Vec::new(), inner.to_vec()),
+        _ => Nest { shared, axes: Vec::new(), lets: Vec::new(), results: Vec::new(), rest: inner.to_vec() },
     }
 }
 
 fn parts(kernel: &Kernel, axis: AxisId) -> Vec<Part> {
-    let (shared, _, _, results, _) = take(kernel);
+    let Nest { shared, results, .. } = take(kernel);
     let shape: Vec<Dim> = [axis].iter().chain(&shared).map(|&axis| kernel.axis(axis).extent).collect();
     let part = |(number, result): (usize, &Reduction)| {
         let Local { name, dtype } = kernel.local(result.local).clone();
@@ -123,7 +141,7 @@ fn parts(kernel: &Kernel, axis: AxisId) -> Vec<Part> {
 
 /// The kernel that stores the partial results, and its slots.
 fn partial(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first: usize) -> (Kernel, Vec<usize>) {
-    let (shared, axes, lets, results, _) = take(kernel);
+    let Nest { shared, axes, lets, results, .. } = take(kernel);
     let loops: Vec<AxisId> = [axis].into_iter().chain(shared).collect();
     let index: Vec<Index> = loops.iter().map(|&axis| Index::axis(axis)).collect();
     let inner: Vec<AxisId> = axes.into_iter().filter(|&held| held != axis).collect();
@@ -144,14 +162,15 @@ fn partial(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first
     let mut partial = kernel.clone();
     partial.name = format!("{}_partial", kernel.name);
     partial.body = vec![Statement::For(loops, body)];
-    let tensor = |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Write };
+    let tensor =
+        |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Write };
     partial.tensors.extend(parts.iter().map(tensor));
     finish(partial, slots, first)
 }
 
 /// The kernel that combines them, and its slots.
 fn combine(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first: usize) -> (Kernel, Vec<usize>) {
-    let (shared, _, _, results, rest) = take(kernel);
+    let Nest { shared, results, rest, .. } = take(kernel);
     let index: Vec<Index> = [axis].iter().chain(&shared).map(|&axis| Index::axis(axis)).collect();
     let mut combine = kernel.clone();
     let load = |part: &Part| {
@@ -162,7 +181,8 @@ fn combine(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first
     let mut body = vec![Statement::Reduce { axes: vec![axis], lets: Vec::new(), results }];
     body.extend(rest);
     combine.body = if shared.is_empty() { body } else { vec![Statement::For(shared, body)] };
-    let tensor = |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Read };
+    let tensor =
+        |part: &Part| Tensor { name: format!("{}_partial", part.name), ty: part.ty.clone(), access: Access::Read };
     combine.tensors.extend(parts.iter().map(tensor));
     finish(combine, slots, first)
 }
@@ -171,36 +191,15 @@ fn combine(kernel: &Kernel, axis: AxisId, parts: &[Part], slots: &[usize], first
 fn finish(mut kernel: Kernel, slots: &[usize], first: usize) -> (Kernel, Vec<usize>) {
     kernel.schedule = Schedule { grain: 1, ..Schedule::default() };
     let mut used: Vec<TensorId> = Vec::new();
-    tidy::map_exprs(
-        &kernel.body,
-        &mut |expr| {
-            expr.for_each(&mut |x| {
-                if let Expr::Load(load) = x {
-                    used.push(load.tensor);
-                }
-            });
-            expr.clone()
-        },
-        &|id| id,
-    );
-    stored(&kernel.body, &mut used);
+    for_each_load(&kernel.body, &mut |load| used.push(load.tensor));
+    for_each_store(&kernel.body, &mut |tensor, _| used.push(tensor));
     let all: Vec<usize> = slots.iter().copied().chain(first..).take(kernel.tensors.len()).collect();
     let mut order: Vec<usize> = (0..kernel.tensors.len()).filter(|&at| used.contains(&TensorId(at as u32))).collect();
     order.sort_by_key(|&at| kernel.tensors[at].access != Access::Read);
     let number = |id: TensorId| TensorId(order.iter().position(|&at| at == id.0 as usize).expect("it is used") as u32);
-    kernel.body = tidy::with_tensors(&kernel.body, &number);
+    kernel.body = with_tensors(std::mem::take(&mut kernel.body), &number);
     kernel.tensors = order.iter().map(|&at| kernel.tensors[at].clone()).collect();
     rewrite::renumber_axes(&mut kernel);
     tidy::run(&mut kernel);
     (kernel, order.iter().map(|&at| all[at]).collect())
-}
-
-fn stored(statements: &[Statement], used: &mut Vec<TensorId>) {
-    for statement in statements {
-        match statement {
-            Statement::Store { tensor, .. } => used.push(*tensor),
-            Statement::For(_, inner) => stored(inner, used),
-            _ => {}
-        }
-    }
 }

@@ -3,13 +3,11 @@
 use kiln_ir::kernel::{Kernel, Statement};
 use kiln_ir::{AxisId, Expr};
 
-use super::MACHINE;
+use super::{MACHINE, MAX_UNROLL};
 use crate::fuse::facts;
 
 /// Enough items for threads to be equally busy.
 const ENOUGH_ITEMS: usize = 64;
-/// Windows of at most this many taps are written out.
-const MAX_UNROLL: usize = 16;
 
 /// Chooses the threads of a kernel of plain loops, and what is written out.
 pub fn run(kernel: &mut Kernel, max_batch: usize) {
@@ -21,9 +19,12 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
     }
     // The last axis is the loop inside, unless there is no other, or a whole row is inside already.
     let rows = inner.iter().any(|statement| matches!(statement, Statement::For(..) | Statement::Reduce { .. }));
-    let written_out = axes.iter().rev().take_while(|axis| kernel.schedule.unroll.contains(axis)).count();
-    let loops = axes.len() - written_out;
-    let most = if rows && written_out == 0 && !windows(kernel, inner) { loops } else { loops.saturating_sub(1).max(1) };
+    let written_out = axes.iter().position(|axis| kernel.schedule.unroll.contains(axis));
+    let most = match written_out {
+        Some(first) => first,
+        None if rows && !windows(kernel, inner) => axes.len(),
+        None => axes.len().saturating_sub(1).max(1),
+    };
     let mut items = 1;
     let mut thread: Vec<AxisId> = Vec::new();
     for &axis in &axes[..most] {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+mod schedule;
+
 use std::collections::BTreeMap;
 
 use kiln_ir::interpret::{Precision, ProgramState, Value, evaluate};
@@ -60,18 +62,32 @@ pub fn check(graph: &Graph) -> Program {
 
 /// Checks one entry of a program against its graph.
 pub fn check_program(graph: &Graph, entry: &str, program: &Program) {
+    schedule::require_legal(program);
+    require_disjoint(program);
+    for kernel in &program.kernels {
+        let findings = kiln_ir::verify::verify_kernel(kernel);
+        assert!(findings.is_empty(), "{}", kiln_ir::verify::marked(&kernel.to_string(), &findings));
+    }
+    let text = program.to_string();
+    let findings = kiln_ir::verify::verify_program(program);
+    assert!(findings.is_empty(), "{}", kiln_ir::verify::marked(&text, &findings));
+    match kiln_ir::text::parse_program(&text, "program.kir") {
+        Ok(parsed) => assert!(parsed == *program, "reads back as something else:\n{text}\n{parsed}"),
+        Err(errors) => panic!("{}\n{text}", errors[0]),
+    }
     let max = program.max_batch;
     let mut batches = vec![1, max.div_ceil(2), max];
     batches.dedup();
     for batch in batches {
         let inputs = random_inputs(graph, batch, &mut Random(batch as u64 + 7));
         let expected = evaluate(graph, &inputs, batch, Precision::Exact).unwrap();
-        let mut initial = |buffer: &kiln_ir::program::Buffer, count: usize| match (inputs.get(&buffer.name), &buffer.init) {
-            (_, Init::Data(data)) => data.clone(),
-            // Parameters and states have no batch axis.
-            (Some(value), _) if value.data.len() == count => value.data.clone(),
-            _ => vec![0.0; count],
-        };
+        let mut initial =
+            |buffer: &kiln_ir::program::Buffer, count: usize| match (inputs.get(&buffer.name), &buffer.init) {
+                (_, Init::Data(data)) => data.clone(),
+                // Parameters and states have no batch axis.
+                (Some(value), _) if value.data.len() == count => value.data.clone(),
+                _ => vec![0.0; count],
+            };
         let mut state = ProgramState::new(program, Precision::Exact, &mut initial).unwrap();
         let held = program.entries.iter().find(|held| held.name == entry).unwrap();
         let given: Vec<Value> = held.inputs.iter().map(|&id| inputs[&program.buffer(id).name].clone()).collect();

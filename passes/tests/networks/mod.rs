@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use kiln_ir::ops::*;
-use kiln_ir::{Builder, DType, Dim, Graph, Init, Place, Type, ValueId};
+use kiln_ir::{Builder, DType, Dim, Graph, Place, ValueId};
 
 use crate::common::input;
 
@@ -66,6 +66,42 @@ impl Model {
         let bias = b.reshape(bias, &vec![Dim::ONE, output.into(), Dim::ONE, Dim::ONE].into());
         let bias = b.expand(bias, &shape);
         b.add(y, bias)
+    }
+
+    /// In training, with a running mean.
+    pub fn batch_norm(&mut self, name: &str, h: ValueId) -> ValueId {
+        let ty = self.graph.ty(h).clone();
+        let channels = ty.dim(1).factor;
+        let gamma = self.parameter(&format!("{name}.weight"), &[channels]);
+        let beta = self.parameter(&format!("{name}.bias"), &[channels]);
+        let running = format!("{name}.running_mean");
+        let running = input(&mut self.graph, &running, Role::Buffer, DType::F32, &[channels.into()]);
+        let mut b = self.at(name);
+        let count = b.emit(Extent { extent: vec![ty.dim(0), ty.dim(2), ty.dim(3)], dtype: DType::F32 }, &[]);
+        let channel = |b: &mut Builder<'_>, x: ValueId| {
+            let kept = b.reshape(x, &vec![Dim::ONE, channels.into(), Dim::ONE, Dim::ONE].into());
+            b.expand(kept, &ty.shape)
+        };
+        let counts = b.expand(count, &vec![Dim::fixed(channels)].into());
+        let sum = b.sum(h, &[0, 2, 3], false);
+        let mean = b.div(sum, counts);
+        let spread = channel(&mut b, mean);
+        let centered = b.sub(h, spread);
+        let square = b.mul(centered, centered);
+        let sum = b.sum(square, &[0, 2, 3], false);
+        let variance = b.div(sum, counts);
+        let epsilon = b.full_like(variance, 1e-5);
+        let variance = b.add(variance, epsilon);
+        let deviation = b.emit(Sqrt {}, &[variance]);
+        let deviation = channel(&mut b, deviation);
+        let normal = b.div(centered, deviation);
+        let (gamma, beta) = (channel(&mut b, gamma), channel(&mut b, beta));
+        let scaled = b.mul(normal, gamma);
+        let result = b.add(scaled, beta);
+        let (old, new) = (b.scale(running, 0.9), b.scale(mean, 0.1));
+        let new = b.add(old, new);
+        self.graph.add_update(running, new);
+        result
     }
 
     pub fn relu(&mut self, x: ValueId) -> ValueId {
@@ -190,6 +226,45 @@ fn lenet(
     let mut model = Model::new("lenet.train_step", max_batch);
     let x = model.data("images", DType::F32, &[Dim::BATCH, 1.into(), size.into(), size.into()]);
     let labels = model.data("labels", DType::I64, &[Dim::BATCH]);
+    let logits = lenet_logits(&mut model, x, channels, kernel, hidden, classes);
+    let loss = model.cross_entropy(logits, labels);
+    model.sgd(loss)
+}
+
+/// Batch normalisation in training, with running statistics, between two convolutions.
+pub fn batch_norm_step() -> Graph {
+    let mut model = Model::new("bn.train_step", 3);
+    let x = model.data("x", DType::F32, &[Dim::BATCH, 2.into(), 5.into(), 5.into()]);
+    let target = model.data("target", DType::F32, &[Dim::BATCH, 2.into(), 3.into(), 3.into()]);
+    let h = model.conv("conv1", x, 3, 3, 1, 1);
+    let h = model.batch_norm("bn", h);
+    let h = model.relu(h);
+    let h = model.conv("conv2", h, 2, 3, 2, 1);
+    let mut b = model.at("loss");
+    let difference = b.sub(h, target);
+    let square = b.mul(difference, difference);
+    b.hint = "loss".to_owned();
+    let loss = b.sum(square, &[0, 1, 2, 3], false);
+    model.sgd(loss)
+}
+
+/// The logits of [`lenet_step`]'s network.
+pub fn lenet_predict(max_batch: usize) -> Graph {
+    let mut model = Model::new("lenet.predict", max_batch);
+    let x = model.data("images", DType::F32, &[Dim::BATCH, 1.into(), 16.into(), 16.into()]);
+    let logits = lenet_logits(&mut model, x, [3, 4], 3, [12, 8], 4);
+    model.graph.add_output("logits", logits);
+    model.graph
+}
+
+fn lenet_logits(
+    model: &mut Model,
+    x: ValueId,
+    channels: [usize; 2],
+    kernel: usize,
+    hidden: [usize; 2],
+    classes: usize,
+) -> ValueId {
     let h = model.conv("conv1", x, channels[0], kernel, 1, kernel / 2);
     let h = model.relu(h);
     let h = model.max_pool("pool", h, 2, 2, 0);
@@ -201,61 +276,53 @@ fn lenet(
     let h = model.relu(h);
     let h = model.linear("fc2", h, hidden[1]);
     let h = model.relu(h);
-    let logits = model.linear("fc3", h, classes);
-    let loss = model.cross_entropy(logits, labels);
-    model.sgd(loss)
+    model.linear("fc3", h, classes)
 }
 
-/// Batch normalisation in training, with running statistics, between two convolutions.
-pub fn batch_norm_step() -> Graph {
-    let mut model = Model::new("bn.train_step", 3);
-    let x = model.data("x", DType::F32, &[Dim::BATCH, 2.into(), 5.into(), 5.into()]);
-    let target = model.data("target", DType::F32, &[Dim::BATCH, 2.into(), 3.into(), 3.into()]);
-    let h = model.conv("conv1", x, 3, 3, 1, 1);
-    let gamma = model.parameter("bn.weight", &[3]);
-    let beta = model.parameter("bn.bias", &[3]);
-    let running = input(&mut model.graph, "bn.running_mean", Role::Buffer, DType::F32, &[3.into()]);
+/// Layer normalisation between two linear layers.
+pub fn layer_norm_step() -> Graph {
+    let mut model = Model::new("ln.train_step", 4);
+    let x = model.data("x", DType::F32, &[Dim::BATCH, 5.into()]);
+    let h = model.linear("fc1", x, 32);
+    let gamma = model.parameter("ln.weight", &[32]);
+    let beta = model.parameter("ln.bias", &[32]);
     let ty = model.graph.ty(h).clone();
-    let mut b = model.at("bn");
-    let count = b.emit(Extent { extent: vec![ty.dim(0), ty.dim(2), ty.dim(3)], dtype: DType::F32 }, &[]);
-    let channel = |b: &mut Builder<'_>, x: ValueId| {
-        let kept = b.reshape(x, &vec![Dim::ONE, 3.into(), Dim::ONE, Dim::ONE].into());
-        b.expand(kept, &ty.shape)
-    };
-    let counts = b.expand(count, &vec![Dim::fixed(3)].into());
-    let sum = b.sum(h, &[0, 2, 3], false);
-    let mean = b.div(sum, counts);
-    let spread = channel(&mut b, mean);
-    let centered = b.sub(h, spread);
+    let mut b = model.at("ln");
+    let sum = b.sum(h, &[1], true);
+    let mean = b.scale(sum, 1.0 / 32.0);
+    let mean = b.expand(mean, &ty.shape);
+    let centered = b.sub(h, mean);
     let square = b.mul(centered, centered);
-    let sum = b.sum(square, &[0, 2, 3], false);
-    let variance = b.div(sum, counts);
+    let sum = b.sum(square, &[1], true);
+    let variance = b.scale(sum, 1.0 / 32.0);
     let epsilon = b.full_like(variance, 1e-5);
     let variance = b.add(variance, epsilon);
     let deviation = b.emit(Sqrt {}, &[variance]);
-    let deviation = channel(&mut b, deviation);
+    let deviation = b.expand(deviation, &ty.shape);
     let normal = b.div(centered, deviation);
-    let (gamma, beta) = (channel(&mut b, gamma), channel(&mut b, beta));
+    let (gamma, beta) = (b.expand(gamma, &ty.shape), b.expand(beta, &ty.shape));
     let scaled = b.mul(normal, gamma);
     let h = b.add(scaled, beta);
-    let (old, new) = (b.scale(running, 0.9), b.scale(mean, 0.1));
-    let running_new = b.add(old, new);
-    model.graph.add_update(running, running_new);
-    let h = model.relu(h);
-    let h = model.conv("conv2", h, 2, 3, 2, 1);
-    let mut b = model.at("loss");
-    let difference = b.sub(h, target);
-    let square = b.mul(difference, difference);
-    b.hint = "loss".to_owned();
-    let loss = b.sum(square, &[0, 1, 2, 3], false);
+    let h = model.linear("fc2", h, 3);
+    let labels = model.data("labels", DType::I64, &[Dim::BATCH]);
+    let loss = model.cross_entropy(h, labels);
     model.sgd(loss)
 }
 
-/// A type without a batch axis.
-pub fn fixed(dims: &[usize]) -> Type {
-    Type::new(DType::F32, dims)
-}
-
-pub fn zeros() -> Init {
-    Init::Zeros
+/// Residual blocks, as many as asked for.
+pub fn deep_step(blocks: usize) -> Graph {
+    let mut model = Model::new("deep.train_step", 32);
+    let x = model.data("x", DType::F32, &[Dim::BATCH, 16.into(), 16.into(), 16.into()]);
+    let labels = model.data("labels", DType::I64, &[Dim::BATCH]);
+    let mut h = x;
+    for block in 0..blocks {
+        let y = model.conv(&format!("block{block}.conv"), h, 16, 3, 1, 1);
+        let y = model.batch_norm(&format!("block{block}.bn"), y);
+        let y = model.relu(y);
+        h = model.at("").add(h, y);
+    }
+    let h = model.flatten(h);
+    let logits = model.linear("fc", h, 10);
+    let loss = model.cross_entropy(logits, labels);
+    model.sgd(loss)
 }
