@@ -101,9 +101,9 @@ impl ::std::ops::DerefMut for Trainer {{
 }}
 "
     );
-    let body: String = format!("{tables}\n{module}").lines().map(|line| indented(line)).collect();
+    let body: String = format!("{tables}\n{module}").lines().map(indented).collect();
     format!(
-        "/// The training `{name}`, compiled ahead of time.\n#[allow(clippy::all, dead_code)]\npub mod {name} {{\n{body}}}\n"
+        "/// The training `{name}`, compiled ahead of time.\n#[allow(clippy::all, dead_code, unused_imports)]\npub mod {name} {{\n{body}}}\n"
     )
 }
 

@@ -45,15 +45,15 @@ pub struct DigitNet {
 #[model]
 impl DigitNet {
     /// For 8x8 images of one channel.
-    pub fn new() -> DigitNet {
+    pub fn new(classes: usize) -> DigitNet {
         DigitNet {
             stem: Conv2d::new(1, 16, 3).padding(1),
             blocks: vec![Block::new(16, 16), Block::new(16, 32)],
-            head: Linear::new(32 * 4 * 4, 10),
+            head: Linear::new(32 * 4 * 4, classes),
         }
     }
 
-    /// `[batch, 1, 8, 8]` → logits `[batch, 10]`.
+    /// `[batch, 1, 8, 8]` → logits `[batch, classes]`.
     pub fn forward(&self, x: Tensor) -> Tensor {
         let mut x = self.stem(x).relu();
         for block in &self.blocks {
@@ -65,7 +65,7 @@ impl DigitNet {
 
 /// Cross-entropy and AdamW, batches of up to 32.
 pub fn digits() -> Training<DigitNet> {
-    Training::new("digits", DigitNet::new())
+    Training::new("digits", DigitNet::new(10))
         .max_batch(32)
         .input("x", DType::F32, [BATCH, Dim::fixed(1), Dim::fixed(8), Dim::fixed(8)])
         .input("y", DType::I64, [BATCH])

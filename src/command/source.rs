@@ -14,7 +14,7 @@ use crate::compiler::request;
 /// A model as the pipeline takes it, or IR that is further down already.
 pub(super) enum Source {
     /// Graphs.
-    Request(Request),
+    Request(Box<Request>),
     /// Kernels or a program, which no graph pass applies to.
     Lower(Vec<Item>),
 }
@@ -22,7 +22,7 @@ pub(super) enum Source {
 /// Finds a model by name, or reads the file.
 pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
     if let Some(model) = models.iter().find(|model| model.name == name) {
-        return Ok(Source::Request(request((model.trace)().map_err(Error::Model)?)));
+        return Ok(Source::Request(Box::new(request((model.trace)().map_err(Error::Model)?))));
     }
     if !name.ends_with(".kir") {
         let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name)).collect();
@@ -57,7 +57,7 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
             return Err(mistake(Code::DuplicateName, message, help.to_owned()));
         }
     }
-    Ok(Source::Request(request))
+    Ok(Source::Request(Box::new(request)))
 }
 
 /// `lenet` of `lenet.train_step`.

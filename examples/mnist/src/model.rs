@@ -15,17 +15,17 @@ pub struct LeNet {
 #[model]
 impl LeNet {
     /// For 28x28 images of one channel.
-    pub fn new() -> LeNet {
+    pub fn new(classes: usize) -> LeNet {
         LeNet {
             conv1: Conv2d::new(1, 6, 5).padding(2),
             conv2: Conv2d::new(6, 16, 5),
             fc1: Linear::new(16 * 5 * 5, 120),
             fc2: Linear::new(120, 84),
-            fc3: Linear::new(84, 10),
+            fc3: Linear::new(84, classes),
         }
     }
 
-    /// `[batch, 1, 28, 28]` → logits `[batch, 10]`.
+    /// `[batch, 1, 28, 28]` → logits `[batch, classes]`.
     pub fn forward(&self, x: Tensor) -> Tensor {
         let x = self.conv1(x).relu().max_pool2d(2, 2, 0); // [batch, 6, 14, 14]
         let x = self.conv2(x).relu().max_pool2d(2, 2, 0); // [batch, 16, 5, 5]
@@ -37,7 +37,7 @@ impl LeNet {
 
 /// What `build.rs` compiles: cross-entropy, SGD with momentum, batches of up to 64.
 pub fn lenet() -> Training<LeNet> {
-    Training::new("lenet", LeNet::new())
+    Training::new("lenet", LeNet::new(10))
         .max_batch(64)
         .input("x", DType::F32, [BATCH, Dim::fixed(1), Dim::fixed(28), Dim::fixed(28)])
         .input("y", DType::I64, [BATCH])

@@ -54,7 +54,7 @@ fn many_forks_lose_no_wake_up() {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        assert_eq!(sum.into_inner(), (0..5000).map(|fork| fork % 7).sum());
+        assert_eq!(sum.into_inner(), (0..5000).map(|fork| fork % 7).sum::<u64>());
     }
 }
 
