@@ -23,8 +23,13 @@ const MIN_CASES: usize = 60;
 /// More lines are more than one behaviour.
 const MAX_LINES: usize = 20;
 
-/// The passes on graphs. The graphs of a file are given in order; all but the first belong to the pass.
-const GRAPH_PASSES: [(&str, fn(&mut Graph, Vec<Graph>)); 6] = [
+/// A pass on the first graph of a file; the others are its.
+type GraphPass = (&'static str, fn(&mut Graph, Vec<Graph>));
+/// A pass on kernels, and the sections of the program that its cases show. The graphs of a file are the entries.
+type KernelPass = (&'static str, fn(&mut Steps), &'static [&'static str]);
+
+/// The passes on graphs.
+const GRAPH_PASSES: [GraphPass; 6] = [
     ("canonicalize", |graph, _| canonicalize::run(graph)),
     ("merge_common", |graph, _| merge_common::run(graph)),
     ("fold_constants", |graph, _| fold_constants::run(graph)),
@@ -36,8 +41,8 @@ const GRAPH_PASSES: [(&str, fn(&mut Graph, Vec<Graph>)); 6] = [
     }),
 ];
 
-/// The passes on kernels, in their order, each with the sections of the program that its cases show. The graphs of a file are the entries.
-const KERNEL_PASSES: [(&str, fn(&mut Steps), &[&str]); 6] = [
+/// The passes on kernels, in their order.
+const KERNEL_PASSES: [KernelPass; 6] = [
     ("lower", |_| {}, &["kernel", "entry"]),
     ("tile", tile::run, &["kernel"]),
     ("vectorize", vectorize::run, &["kernel"]),
