@@ -51,6 +51,8 @@ pub fn join(name: &str, max_batch: usize, entries: Vec<(String, Steps)>) -> Prog
 #[derive(Default)]
 struct Joined {
     buffers: Vec<Buffer>,
+    /// The slot that each buffer was first made for, by name, and the last entry that has it.
+    origins: Vec<(String, usize)>,
     kernels: Vec<Kernel>,
     /// The kernels without the names that launches may differ in.
     anonymous: Vec<Kernel>,
@@ -62,7 +64,7 @@ impl Joined {
         // A temporary that no launch touches any more has no memory.
         let exists = |slot: &Slot, live: Option<LiveRange>| slot.is_persistent() || live.is_some();
         let ids: Vec<Option<BufferId>> = (steps.slots.iter().zip(&live))
-            .map(|(slot, &live)| exists(slot, live).then(|| self.buffer(slot, live)))
+            .map(|(slot, &live)| exists(slot, live).then(|| self.buffer(number, slot, live)))
             .collect();
         let id = |slot: usize| ids[slot].expect("what a launch touches exists");
         let launches = steps.steps.iter().map(|step| Launch {
@@ -75,20 +77,23 @@ impl Joined {
         Entry { name, inputs: list(&steps.inputs), outputs: list(&steps.outputs), steps: launches }
     }
 
-    /// The buffer of a slot: of persistent ones the one that another entry has already.
-    fn buffer(&mut self, slot: &Slot, live: Option<LiveRange>) -> BufferId {
-        let same = |buffer: &Buffer| {
-            buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty && buffer.name == slot.name
+    /// The buffer of a slot: of persistent ones the one that another entry has already. In one entry, slots of one name are two buffers.
+    fn buffer(&mut self, entry: usize, slot: &Slot, live: Option<LiveRange>) -> BufferId {
+        let same = |(buffer, (name, last)): (&Buffer, &(String, usize))| {
+            let alike = buffer.live.is_none() && buffer.class == slot.class && buffer.ty == slot.ty;
+            alike && *name == slot.name && *last != entry
         };
         if slot.is_persistent()
-            && let Some(at) = self.buffers.iter().position(same)
+            && let Some(at) = self.buffers.iter().zip(&self.origins).position(same)
         {
+            self.origins[at].1 = entry;
             return BufferId(at as u32);
         }
         let taken = |name: &str| self.buffers.iter().any(|buffer| buffer.name == name);
         let numbered = |number: usize| if number == 1 { slot.name.clone() } else { format!("{}_{number}", slot.name) };
         let name = (1..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names");
         let (ty, class, init) = (slot.ty.clone(), slot.class, slot.init.clone());
+        self.origins.push((slot.name.clone(), entry));
         self.buffers.push(Buffer { name, ty, class, offset: 0, live, init });
         BufferId(self.buffers.len() as u32 - 1)
     }

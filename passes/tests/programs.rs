@@ -1,12 +1,12 @@
 //! Whole train steps: the program computes what the graph does, in as few kernels as it should.
 
-mod common;
 mod networks;
+mod support;
 
-use common::{check, check_program, launches};
 use kiln_ir::program::Class;
 use kiln_ir::{Kernel, Program};
 use networks::{batch_norm_step, full_lenet_step, layer_norm_step, lenet_predict, lenet_step, mlp_step, softmax_step};
+use support::program::{check, check_program, launches};
 
 fn kernel<'p>(program: &'p Program, name: &str) -> &'p Kernel {
     program.kernels.iter().find(|kernel| kernel.name == name).unwrap_or_else(|| panic!("no `{name}` in\n{program}"))

@@ -8,8 +8,9 @@
 //! 2. a user joins the kernel of its operand: the operand is stored, but not loaded again;
 //! 3. kernels over the same loops that read the same tensor load it once.
 //!
-//! Before, what is cheaper to compute again than to keep is copied for each kernel that needs it; after, a short kernel whose only
-//! user could not take it is computed inside that user.
+//! Before, a reduction over rows and along them is split where a row kernel can do the part along them, and what is cheaper to compute
+//! again than to keep is copied for each kernel that needs it; after, a short kernel whose only user could not take it is computed
+//! inside that user.
 //!
 //! A contraction or a window takes pointwise work of its own shape (bias, activation, residual, optimiser update) as epilogue and
 //! nothing else. Rows take everything: softmax, its loss and their backward are one kernel with one row an iteration.
@@ -30,6 +31,7 @@ pub(crate) mod domain;
 pub(crate) mod facts;
 pub(crate) mod names;
 mod recompute;
+mod row_sums;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +49,7 @@ const CHEAP: usize = 4;
 
 /// Names the kernel of every value that one computes.
 pub fn run(graph: &mut Graph) {
+    row_sums::run(graph);
     let homes = recompute::run(graph);
     let mut fusion = Fusion::fused(graph, &homes);
     fusion.dissolve_cheap();

@@ -3,9 +3,9 @@
 #![allow(dead_code)]
 
 use kiln_ir::ops::*;
-use kiln_ir::{Builder, DType, Dim, Graph, Place, ValueId};
+use kiln_ir::{Builder, DType, Dim, Graph, Place, Type, ValueId};
 
-use crate::common::input;
+use crate::support::input;
 
 /// A model in the making: its graph and its parameters.
 pub struct Model {
@@ -21,12 +21,12 @@ impl Model {
     }
 
     pub fn data(&mut self, name: &str, dtype: DType, shape: &[Dim]) -> ValueId {
-        input(&mut self.graph, name, Role::Data, dtype, shape)
+        input(&mut self.graph, name, Role::Data, &Type::new(dtype, shape.to_vec()))
     }
 
     pub fn parameter(&mut self, name: &str, shape: &[usize]) -> ValueId {
         let dims: Vec<Dim> = shape.iter().map(|&dim| dim.into()).collect();
-        let id = input(&mut self.graph, name, Role::Parameter, DType::F32, &dims);
+        let id = input(&mut self.graph, name, Role::Parameter, &Type::new(DType::F32, dims));
         self.parameters.push(id);
         id
     }
@@ -75,7 +75,7 @@ impl Model {
         let gamma = self.parameter(&format!("{name}.weight"), &[channels]);
         let beta = self.parameter(&format!("{name}.bias"), &[channels]);
         let running = format!("{name}.running_mean");
-        let running = input(&mut self.graph, &running, Role::Buffer, DType::F32, &[channels.into()]);
+        let running = input(&mut self.graph, &running, Role::Buffer, &Type::new(DType::F32, [channels]));
         let mut b = self.at(name);
         let count = b.emit(Extent { extent: vec![ty.dim(0), ty.dim(2), ty.dim(3)], dtype: DType::F32 }, &[]);
         let channel = |b: &mut Builder<'_>, x: ValueId| {
@@ -152,11 +152,11 @@ impl Model {
     pub fn sgd(mut self, loss: ValueId) -> Graph {
         let parameters = self.parameters.clone();
         let gradients = kiln_passes::autodiff::run(&mut self.graph, loss, &parameters).unwrap();
-        let lr = input(&mut self.graph, "lr", Role::Scalar, DType::F32, &[]);
+        let lr = input(&mut self.graph, "lr", Role::Scalar, &Type::scalar(DType::F32));
         for (parameter, gradient) in parameters.into_iter().zip(gradients) {
             let ty = self.graph.ty(parameter).clone();
             let name = format!("optimizer.{}.momentum", self.graph.name_of(parameter));
-            let moment = input(&mut self.graph, &name, Role::State, DType::F32, &ty.shape.0);
+            let moment = input(&mut self.graph, &name, Role::State, &ty);
             let mut b = self.at("");
             let kept = b.scale(moment, 0.9);
             let new_moment = b.add(kept, gradient);

@@ -1,7 +1,10 @@
 //! What the tests of passes share: deterministic random numbers, inputs and graphs, and the comparison of results.
+
 #![allow(dead_code)]
 
+pub mod program;
 pub mod random_graph;
+mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -57,18 +60,20 @@ pub fn input(graph: &mut Graph, name: &str, role: Role, ty: &Type) -> ValueId {
     graph.add(op, &[], name, &Place::NONE).unwrap()
 }
 
-/// Random values for every input of a graph.
+/// Random values for every input of a graph; what is divided by or rooted in practice (running variances, moments, rates) is positive.
 pub fn inputs_of(graph: &Graph, seed: u64, batch: usize) -> Inputs {
     let mut random = Random(seed);
-    let domain = |dtype: DType| if dtype.is_float() { [-1.5, 1.5] } else { [0.0, 2.0] };
-    graph
-        .inputs()
-        .into_iter()
-        .map(|(value, _)| {
-            let ty = graph.ty(value);
-            (graph.name_of(value).to_owned(), random.value(ty, domain(ty.dtype), batch))
-        })
-        .collect()
+    let domain = |dtype: DType, role: Role| match (dtype.is_float(), role) {
+        (false, _) => [0.0, 2.0],
+        (true, Role::State | Role::Buffer) => [0.5, 1.5],
+        (true, Role::Scalar) => [0.1, 0.9],
+        (true, _) => [-1.5, 1.5],
+    };
+    let value = |(value, input): (ValueId, &Input)| {
+        let ty = graph.ty(value);
+        (graph.name_of(value).to_owned(), random.value(ty, domain(ty.dtype, input.role), batch))
+    };
+    graph.inputs().into_iter().map(value).collect()
 }
 
 pub fn run<'a>(graph: &'a Graph, inputs: &Inputs, batch: usize, precision: Precision) -> Evaluation<'a> {
@@ -86,16 +91,21 @@ pub fn assert_verified(graph: &Graph, context: &str) {
     assert!(findings.is_empty(), "{context}\n{}", marked(&graph.to_string(), &findings));
 }
 
-/// Equal numbers (zeros of both signs are equal, and so are NaNs), or, with a tolerance, close ones.
+/// [`assert_close`] for lists.
 pub fn assert_same(expected: &[Value], found: &[Value], tolerance: f64, context: impl Fn() -> String) {
     assert_eq!(expected.len(), found.len(), "{}", context());
     for (n, (expected, found)) in expected.iter().zip(found).enumerate() {
-        assert_eq!((expected.dtype, &expected.shape), (found.dtype, &found.shape), "output {n}: {}", context());
-        let scale = expected.data.iter().filter(|x| x.is_finite()).fold(1.0f64, |scale, x| scale.max(x.abs()));
-        for (a, b) in expected.data.iter().zip(&found.data) {
-            let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * scale;
-            assert!(same, "output {n}: expected {a:e}, found {b:e}\n{}", context());
-        }
+        assert_close(expected, found, tolerance, || format!("output {n}: {}", context()));
+    }
+}
+
+/// Equal numbers (zeros of both signs are equal, and so are NaNs), or, with a tolerance, close ones.
+pub fn assert_close(expected: &Value, found: &Value, tolerance: f64, context: impl Fn() -> String) {
+    assert_eq!((expected.dtype, &expected.shape), (found.dtype, &found.shape), "{}", context());
+    let scale = expected.data.iter().filter(|x| x.is_finite()).fold(1.0f64, |scale, x| scale.max(x.abs()));
+    for (at, (a, b)) in expected.data.iter().zip(&found.data).enumerate() {
+        let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * scale;
+        assert!(same, "at {at}: expected {a:e}, found {b:e}\n{}", context());
     }
 }
 
