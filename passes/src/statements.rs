@@ -15,7 +15,7 @@ pub fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
             }
             Statement::Store { index, value, .. } => {
                 // An index may hold values: those of a scatter.
-                index.iter().for_each(|component| visit(&Expr::Index(component.clone())));
+                index.iter().for_each(|component| component.for_each_value(visit));
                 visit(value);
             }
         }

@@ -1,4 +1,7 @@
 //! The cases: `cases/<pass>/*.kir` through the pass that the folder names; what must come out stands beside in a snapshot.
+//!
+//! Whatever a case makes is verified and has the values that the interpreter gives its graph: graph passes leave a graph, the passes after
+//! `fuse` a program, of which the snapshot shows what the pass is about.
 
 mod support;
 
@@ -7,9 +10,41 @@ use std::path::{Path, PathBuf};
 
 use kiln_ir::interpret::{Precision, Value, evaluate};
 use kiln_ir::text::{Item, parse_module};
-use kiln_ir::{Graph, Role, UpdateRules, ValueId};
-use kiln_passes::{append_update, autodiff, canonicalize, fold_constants, merge_common};
+use kiln_ir::{Graph, Program, Role, UpdateRules, ValueId};
+use kiln_passes::pipeline::Step;
+use kiln_passes::steps::Steps;
+use kiln_passes::{append_update, autodiff, canonicalize, fold_constants, fuse, merge_common};
+use kiln_passes::{lower, order_steps, program, reuse, tile, vectorize};
+use support::program::{check, check_program};
 use support::{assert_same, assert_verified, inputs_of, results};
+
+/// Fewer cases say too little about a pass; `append_update` has one for each thing that it does.
+const MIN_CASES: usize = 60;
+/// More lines are more than one behaviour.
+const MAX_LINES: usize = 20;
+
+/// The passes on graphs. The graphs of a file are given in order; all but the first belong to the pass.
+const GRAPH_PASSES: [(&str, fn(&mut Graph, Vec<Graph>)); 6] = [
+    ("canonicalize", |graph, _| canonicalize::run(graph)),
+    ("merge_common", |graph, _| merge_common::run(graph)),
+    ("fold_constants", |graph, _| fold_constants::run(graph)),
+    ("autodiff", |graph, _| add_gradients(graph)),
+    ("append_update", append_updates),
+    ("fuse", |graph, _| {
+        check(graph);
+        fuse::run(graph);
+    }),
+];
+
+/// The passes on kernels, in their order, each with the sections of the program that its cases show. The graphs of a file are the entries.
+const KERNEL_PASSES: [(&str, fn(&mut Steps), &[&str]); 6] = [
+    ("lower", |_| {}, &["kernel", "entry"]),
+    ("tile", tile::run, &["kernel"]),
+    ("vectorize", vectorize::run, &["kernel"]),
+    ("order_steps", order_steps::run, &["entry"]),
+    ("reuse", reuse::run, &["kernel", "entry"]),
+    ("plan_memory", |_| {}, &["program", "buffers", "entry"]),
+];
 
 #[test]
 fn cases() {
@@ -21,63 +56,113 @@ fn cases() {
             let name = file.file_stem().unwrap().to_str().unwrap();
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.starts_with(&format!("// {pass}: ")), "{}: the first line names the pass", file.display());
-            assert!(text.lines().count() <= 20, "{} is long: one behaviour a case", file.display());
-            let graphs = graphs(&text, name);
-            let before = graphs[0].clone();
-            let result = run(&pass, graphs);
-            assert_verified(&result, name);
-            if before.outputs().len() == result.outputs().len() {
-                check_values(name, &before, &result);
-            }
+            assert!(text.lines().count() <= MAX_LINES, "{} is long: one behaviour a case", file.display());
+            let result = result(&pass, name, graphs(&text, name));
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path(&folder);
             settings.set_prepend_module_to_snapshot(false);
             settings.set_omit_expression(true);
             settings.set_description(text.lines().next().unwrap());
-            settings.bind(|| insta::assert_snapshot!(name, result.to_string()));
+            settings.bind(|| insta::assert_snapshot!(name, result));
             count += 1;
         }
     }
-    assert!(count > 20, "only {count} cases were found");
+    assert!(count >= MIN_CASES, "only {count} cases were found");
 }
 
-fn run(pass: &str, graphs: Vec<Graph>) -> Graph {
-    let mut graphs = graphs.into_iter();
-    let mut graph = graphs.next().unwrap();
-    assert_verified(&graph, "the case itself");
-    match pass {
-        "canonicalize" => canonicalize::run(&mut graph),
-        "merge_common" => merge_common::run(&mut graph),
-        "fold_constants" => fold_constants::run(&mut graph),
-        "autodiff" => {
-            let (loss, parameters) = (graph.outputs()[0].value, parameters(&graph));
-            for (n, gradient) in autodiff::run(&mut graph, loss, &parameters).unwrap().into_iter().enumerate() {
-                let name = format!("d_{}", graph.name_of(parameters[n]));
-                graph.add_output(name, gradient);
-            }
-            graph.remove_dead();
-        }
-        "append_update" => {
-            let parameters = parameters(&graph);
-            let names: Vec<String> = parameters.iter().map(|&value| graph.name_of(value).to_owned()).collect();
-            let gradients: Vec<ValueId> = names.iter().map(|name| graph.find(&format!("d_{name}")).unwrap()).collect();
-            let (shared, rule) = (graphs.next().unwrap(), graphs.next().unwrap());
-            let rules =
-                UpdateRules { shared, parameters: names.into_iter().map(|name| (name, rule.clone())).collect() };
-            append_update::run(&mut graph, &rules, &gradients).unwrap();
-        }
-        other => panic!("no pass is named {other}"),
+#[test]
+fn every_pass_has_cases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    // `verify` belongs to the IR, and `simplify` is passes that have cases.
+    for step in Step::ALL.iter().filter(|step| !matches!(step, Step::Verify | Step::Simplify)) {
+        assert!(root.join(step.name()).is_dir(), "no cases of `{}`", step.name());
     }
-    graph
 }
 
-/// The interpreter's values are the same before and after, if it gives any.
+/// What the pass makes of a case, checked.
+fn result(pass: &str, name: &str, graphs: Vec<Graph>) -> String {
+    graphs.iter().for_each(|graph| assert_verified(graph, "the case itself"));
+    if let Some(at) = KERNEL_PASSES.iter().position(|(held, ..)| *held == pass) {
+        let program = program_up_to(at, name, &graphs);
+        graphs.iter().for_each(|graph| check_program(graph, &graph.name, &program));
+        return sections(&program, KERNEL_PASSES[at].2);
+    }
+    let run =
+        GRAPH_PASSES.iter().find(|(held, _)| *held == pass).unwrap_or_else(|| panic!("no pass is named {pass}")).1;
+    let mut graphs = graphs.into_iter();
+    let before = graphs.next().unwrap();
+    let mut after = before.clone();
+    run(&mut after, graphs.collect());
+    assert_verified(&after, name);
+    if before.outputs().len() == after.outputs().len() {
+        check_values(name, &before, &after);
+    }
+    after.to_string()
+}
+
+/// The program of what the passes up to one have made.
+fn program_up_to(pass: usize, name: &str, graphs: &[Graph]) -> Program {
+    let max_batch = graphs.iter().filter_map(|graph| graph.max_batch).max().unwrap_or(1);
+    let steps = |graph: &Graph| {
+        let mut graph = graph.clone();
+        graph.max_batch = Some(max_batch);
+        fuse::run(&mut graph);
+        let mut steps = lower::run(&graph);
+        KERNEL_PASSES[..=pass].iter().for_each(|(_, run, _)| run(&mut steps));
+        // Before it has run, the launches are in no order.
+        if !KERNEL_PASSES[..=pass].iter().any(|(held, ..)| *held == "order_steps") {
+            order_steps::run(&mut steps);
+        }
+        (graph.name.clone(), steps)
+    };
+    program::join(name, max_batch, graphs.iter().map(steps).collect())
+}
+
+/// The parts of a program's text that begin with one of these words.
+fn sections(program: &Program, words: &[&str]) -> String {
+    let text = program.to_string();
+    let mut shown = false;
+    let mut result = String::new();
+    for line in text.lines() {
+        let inner = line.strip_prefix("  ").unwrap_or(line);
+        if !inner.starts_with(' ') {
+            shown = words.iter().any(|word| inner.starts_with(word));
+        }
+        if shown {
+            result += inner;
+            result.push('\n');
+        }
+    }
+    result
+}
+
+fn add_gradients(graph: &mut Graph) {
+    let (loss, parameters) = (graph.outputs()[0].value, parameters(graph));
+    for (n, gradient) in autodiff::run(graph, loss, &parameters).unwrap().into_iter().enumerate() {
+        let name = format!("d_{}", graph.name_of(parameters[n]));
+        graph.add_output(name, gradient);
+    }
+    graph.remove_dead();
+}
+
+/// The second graph is what rules share, the third every parameter's rule.
+fn append_updates(graph: &mut Graph, rules: Vec<Graph>) {
+    let [shared, rule] = <[Graph; 2]>::try_from(rules).unwrap();
+    let names: Vec<String> = parameters(graph).iter().map(|&value| graph.name_of(value).to_owned()).collect();
+    let gradients: Vec<ValueId> = names.iter().map(|name| graph.find(&format!("d_{name}")).unwrap()).collect();
+    let rules = UpdateRules { shared, parameters: names.into_iter().map(|name| (name, rule.clone())).collect() };
+    append_update::run(graph, &rules, &gradients).unwrap();
+}
+
+/// The interpreter's values are the same before and after, if it gives any, for one sample and for several.
 fn check_values(name: &str, before: &Graph, after: &Graph) {
-    let inputs = inputs_of(before, 3, 2);
-    let Ok(values) = evaluate(before, &inputs, 2, Precision::Declared) else { return };
-    let expected: Vec<Value> = before.outputs().iter().map(|output| values.value(output.value).clone()).collect();
-    let found = results(after, &inputs, 2, Precision::Declared);
-    assert_same(&expected, &found, 1e-6, || format!("{name}\n{after}"));
+    for batch in [1, 2] {
+        let inputs = inputs_of(before, 3, batch);
+        let Ok(values) = evaluate(before, &inputs, batch, Precision::Declared) else { return };
+        let expected: Vec<Value> = before.outputs().iter().map(|output| values.value(output.value).clone()).collect();
+        let found = results(after, &inputs, batch, Precision::Declared);
+        assert_same(&expected, &found, 1e-6, || format!("{name}\n{after}"));
+    }
 }
 
 fn parameters(graph: &Graph) -> Vec<ValueId> {

@@ -41,6 +41,10 @@ pub fn run(graph: &mut Graph) -> Vec<(ValueId, ValueId)> {
             }
         }
     }
+    // What every reader has a copy of is dead, and so are copies that only such values read.
+    graph.remove_dead();
+    let alive: BTreeSet<ValueId> = graph.order().into_iter().collect();
+    homes.retain(|(value, home)| alive.contains(value) && alive.contains(home));
     homes
 }
 
