@@ -80,12 +80,15 @@ fn render(text: &mut String, diagnostic: &Diagnostic) -> Option<()> {
     let source = read_source(&place.file)?;
     let line_start: usize = source.split_inclusive('\n').take(place.line.checked_sub(1)? as usize).map(str::len).sum();
     let start = line_start + place.column.checked_sub(1)? as usize;
-    let length =
-        source.get(start..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let rest = source.get(start..)?;
+    // A value of the IR begins with its sign.
+    let name = rest.trim_start_matches('%');
+    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
+    let length = rest.len() - name.len() + name.chars().take_while(is_name).map(char::len_utf8).sum::<usize>();
     let module = if place.module.is_empty() { "here".to_owned() } else { format!("in `{}`", place.module) };
     let shown = MietteDiagnostic {
-        message: diagnostic.message.clone(),
-        code: Some(diagnostic.code.to_string()),
+        message: format!("error[{}]: {}", diagnostic.code, diagnostic.message),
+        code: None,
         severity: None,
         help: diagnostic.help.clone(),
         url: None,

@@ -159,7 +159,7 @@ impl Trainer {
                 fitted.samples += batch.size() as u64;
                 fitted.last_loss = loss;
                 if !loss.is_finite() {
-                    return Err(not_finite(loss, at, &batch));
+                    return Err(not_finite(loss, at, &batch, train));
                 }
                 mean.add(f64::from(loss), batch.size());
                 progress.step(loss, batch.size());
@@ -291,7 +291,8 @@ impl Trainer {
             let name = &*self.program().slots[slot as usize].name;
             batch.get(name).map(as_input).ok_or_else(|| {
                 let fields: Vec<String> = batch.fields().iter().map(|field| format!("`{}`", field.name)).collect();
-                FitError::MissingField { entry: entry.to_owned(), input: name.to_owned(), found: fields.join(", ") }
+                let found = if fields.is_empty() { "no fields".to_owned() } else { fields.join(", ") };
+                FitError::MissingField { entry: entry.to_owned(), input: name.to_owned(), found }
             })
         };
         slots.iter().map(input).collect()
@@ -322,12 +323,13 @@ fn spec(slot: &SlotView<'_>) -> TensorSpec {
 }
 
 /// Names the first field of the batch that holds a value that is not finite: the usual reason.
-fn not_finite(loss: f32, at: Position, batch: &Batch) -> FitError {
+fn not_finite(loss: f32, at: Position, batch: &Batch, loader: &DataLoader) -> FitError {
     let broken = batch.columns().find_map(|(field, tensor)| match tensor {
         HostTensor::F32(elements) => {
             let position = elements.iter().position(|element| !element.is_finite())?;
-            let sample = position / (elements.len() / batch.size().max(1)).max(1);
-            Some(format!(": `{}` of the batch's sample {sample} holds {}", field.name, elements[position]))
+            let row = position / (elements.len() / batch.size().max(1)).max(1);
+            let sample = *loader.samples(at.epoch, at.batch as usize - 1).get(row)?;
+            Some(format!(": `{}` of sample {sample} of the data set holds {}", field.name, elements[position]))
         }
         _ => None,
     });

@@ -13,13 +13,15 @@
 //! }
 //! ```
 //!
-//! so that `cargo run --bin kiln -- dump line --stage kernel` prints its kernels.
+//! so that `cargo run --bin kiln -- dump line --stage kernel` prints its kernels. The switches `KILN_DUMP`, `KILN_STOP_AFTER` and `KILN_IR`
+//! work here as in a build script.
 
 mod check;
 mod dump;
 mod source;
 mod summary;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -53,10 +55,10 @@ enum Verb {
     Dump {
         /// A model's name, or a .kir file.
         model: String,
-        /// What to print.
-        #[arg(long, value_enum, default_value_t = Stage::Graph)]
-        stage: Stage,
-        /// Print the IR as this pass leaves it, instead of the stage's last form.
+        /// What to print; the graph if nothing is said.
+        #[arg(long, value_enum)]
+        stage: Option<Stage>,
+        /// Print it as this pass leaves it, instead of in its last form.
         #[arg(long, value_name = "PASS")]
         after: Option<String>,
     },
@@ -103,11 +105,8 @@ pub fn run(models: Vec<Model>) -> ExitCode {
         Verb::Check { model, batch } => check::run(&models, model, *batch),
         Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
     };
-    match result {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+    match result.and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprint!("{}", error.render());
             ExitCode::FAILURE
@@ -116,9 +115,14 @@ pub fn run(models: Vec<Model>) -> ExitCode {
 }
 
 /// Writes to stdout; a closed pipe (`kiln dump … | head`) is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::File { action: "write", path: "stdout".into(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A mistake in the arguments, told like one in a model.
