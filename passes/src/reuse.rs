@@ -4,8 +4,9 @@
 //! result of the same type has the operand's memory; the kernel updates it in place.
 //!
 //! ```text
-//! kernel mask(y: f32[B,6], g: f32[B,6]) -> (d: f32[B,6])      kernel mask(y: f32[B,6]) -> (inout g: f32[B,6])
-//!   d[n, i] = select(y[n, i] > 0.0, g[n, i], 0.0)        →      g[n, i] = select(y[n, i] > 0.0, g[n, i], 0.0)
+//! kernel exp(y: f32[B,6], g: f32[B,6]) -> (d: f32[B,6])      kernel exp(y: f32[B,6]) -> (inout g: f32[B,6])
+//!   for n in B, i in 6                                   →     for n in B, i in 6
+//!     d[n, i] = exp(y[n, i]) * g[n, i]                           g[n, i] = exp(y[n, i]) * g[n, i]
 //! ```
 //!
 //! **Order:** after order_steps, which says what is read last, and before plan_memory, for which both are one buffer.

@@ -19,9 +19,9 @@
 //! that a kernel computes.
 //!
 //! ```text
-//! %y = conv %x, %w                      %y = conv %x, %w           in conv1_bias_relu
-//! %z = add %y, %b1                →     %z = add %y, %b1           in conv1_bias_relu
-//! %r = relu %z                          %r = relu %z               in conv1_bias_relu
+//! %y = conv %x, %w                      %y = conv %x, %w           by conv1_bias_relu
+//! %z = add %y, %b1                →     %z = add %y, %b1           by conv1_bias_relu
+//! %r = relu %z                          %r = relu %z               by conv1_bias_relu
 //! ```
 //!
 //! **Order:** last of the graph passes: everything later works on kernels.
@@ -29,6 +29,7 @@
 
 pub(crate) mod domain;
 pub(crate) mod facts;
+mod merge;
 pub(crate) mod names;
 mod recompute;
 mod row_sums;
@@ -40,10 +41,6 @@ use kiln_ir::{Dim, Graph, Kind, ValueId};
 use domain::Domain;
 use facts::Facts;
 
-/// Fewer iterations than this of the shared loops leave threads without work.
-const MIN_PARALLEL: usize = 16;
-/// Below this many positions a kernel is too short for its lack of parallelism to matter.
-const SMALL: usize = 1 << 15;
 /// Scalar operations that may be repeated for each tap of a window or each row statistic.
 const CHEAP: usize = 4;
 
@@ -238,87 +235,5 @@ impl<'g> Fusion<'g> {
     /// Whether a value is read outside its kernel.
     fn is_read_outside(&self, value: ValueId) -> bool {
         self.is_stored(value, &self.groups[&self.group_of[&value]])
-    }
-
-    /// Merges two kernels if the result is legal, and worth it.
-    fn try_merge(&mut self, a: usize, b: usize) -> bool {
-        if a == b {
-            return false;
-        }
-        let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
-        members.sort_by_key(|member| self.ranks[member]);
-        let Some(domain) = self.legal(&members) else { return false };
-        let after = domain.positions(self.max_batch);
-        let work = members.iter().map(|member| self.facts[member].positions(self.max_batch)).max().unwrap_or(0);
-        let loses = [a, b].into_iter().any(|group| {
-            let before = self.legal(&self.groups[&group]).map_or(0, |domain| domain.positions(self.max_batch));
-            before > after && self.groups[&group].iter().any(|&member| self.is_stored(member, &members))
-        });
-        if (loses && after < MIN_PARALLEL && work > SMALL) || self.would_cycle(a, b) || self.would_cycle(b, a) {
-            return false;
-        }
-        for &member in &members {
-            self.group_of.insert(member, a.min(b));
-            self.reach.group[self.ranks[&member]] = a.min(b);
-        }
-        let mut moved = std::mem::take(&mut self.reach.members[a.max(b)]);
-        self.reach.members[a.min(b)].append(&mut moved);
-        self.groups.remove(&a.max(b));
-        self.groups.insert(a.min(b), members);
-        true
-    }
-
-    /// Whether a value is read outside a set of members.
-    fn is_stored(&self, value: ValueId, members: &[ValueId]) -> bool {
-        self.outputs.contains(&value) || self.users(value).iter().any(|user| !members.contains(user))
-    }
-
-    /// The shared loops of members that can be one kernel.
-    fn legal(&self, members: &[ValueId]) -> Option<Domain> {
-        let of_kind = |kind| -> Vec<&ValueId> {
-            let is = |member: &&ValueId| self.facts[member].kind == kind && self.facts[member].reduces();
-            members.iter().filter(is).collect()
-        };
-        let (contractions, windows) = (of_kind(Kind::Contract), of_kind(Kind::Window));
-        let reductions = of_kind(Kind::Reduce);
-        let anchors = contractions.len() + windows.len();
-        let alike = windows.iter().all(|window| self.facts[window].reduction == self.facts[windows[0]].reduction);
-        if anchors > 0 && !(reductions.is_empty() && (contractions.is_empty() || anchors == 1) && alike) {
-            return None;
-        }
-        // What an anchor reads has to be there before its loop; its operands are therefore outside.
-        let outside = |anchor: &&ValueId| self.facts[anchor].reads.iter().all(|read| !members.contains(&read.value));
-        if !contractions.iter().chain(&windows).all(outside) {
-            return None;
-        }
-        let domain = Domain::of(members, &self.facts)?;
-        let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
-        let whole = match anchors {
-            0 => reductions.into_iter().all(full),
-            _ => members.iter().all(full),
-        };
-        whole.then_some(domain)
-    }
-
-    /// Whether something outside depends on `from` and is needed by `to`.
-    fn would_cycle(&self, from: usize, to: usize) -> bool {
-        let mut seen = vec![false; self.order.len()];
-        seen[from] = true;
-        let mut pending: Vec<usize> = self.next(from).filter(|&group| group != to).collect();
-        while let Some(group) = pending.pop() {
-            if group == to {
-                return true;
-            }
-            if !std::mem::replace(&mut seen[group], true) {
-                pending.extend(self.next(group).filter(|&group| !seen[group]));
-            }
-        }
-        false
-    }
-
-    /// The kernels that read a kernel's values.
-    fn next(&self, group: usize) -> impl Iterator<Item = usize> {
-        let users = self.reach.members[group].iter().flat_map(|&member| &self.reach.users[member]);
-        users.map(|&user| self.reach.group[user]).filter(move |&user| user != group)
     }
 }

@@ -5,9 +5,9 @@
 //! row, and neither the terms nor the statistics.
 //!
 //! ```text
-//! %terms = sub %x, %log                        %terms = sub %x, %log                  by softmax
-//! %loss = sum %terms {axes = [0, 1]}     →     %terms_1 = sum %terms {axes = [1]}     by softmax
-//!                                              %loss = sum %terms_1 {axes = [0, 1]}   by loss
+//! %terms = sub %x, %log                        %terms = sub %x, %log                  by sum_exp_log
+//! %loss = sum %terms {axes = [0, 1]}     →     %terms_1 = sum %terms {axes = [1]}     by sum_exp_log
+//!                                              %loss = sum %terms_1 {axes = [0, 1]}   by sum
 //! ```
 
 use std::collections::BTreeSet;

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
-use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, Number, Op, TensorId, Type, ValueId};
+use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, TensorId, Type, ValueId};
 
 use super::{axis_names, hoist, tidy};
-use crate::bounds::{self, Range};
 use crate::fuse::domain::Domain;
 use crate::fuse::facts::{self, Facts};
 use crate::statements;
@@ -49,24 +48,24 @@ pub fn kernel(cx: &Context<'_>, name: &str, members: &[ValueId], stored: &[Value
 
 pub(super) struct Emitter<'a> {
     pub(super) cx: &'a Context<'a>,
-    members: &'a [ValueId],
-    domain: Domain,
+    pub(super) members: &'a [ValueId],
+    pub(super) domain: Domain,
     pub(super) axes: Vec<Axis>,
-    locals: Vec<Local>,
-    tensors: Vec<(ValueId, Tensor)>,
+    pub(super) locals: Vec<Local>,
+    pub(super) tensors: Vec<(ValueId, Tensor)>,
     /// The axis of each shared loop.
-    shared: Vec<AxisId>,
+    pub(super) shared: Vec<AxisId>,
     /// Statements inside the shared loops.
-    rows: Vec<Statement>,
+    pub(super) rows: Vec<Statement>,
     /// Bindings of the inner loop that is being built.
-    inner: Vec<(LocalId, Expr)>,
+    pub(super) inner: Vec<(LocalId, Expr)>,
     /// What is bound already, in the shared loops and in the inner one.
-    row_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
-    inner_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
+    pub(super) row_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
+    pub(super) inner_values: BTreeMap<(ValueId, Vec<Index>), Expr>,
     /// Results of reductions.
-    results: BTreeMap<ValueId, Expr>,
+    pub(super) results: BTreeMap<ValueId, Expr>,
     /// Nothing is bound: the factors of a contraction stand in its sum.
-    pure: bool,
+    pub(super) pure: bool,
     /// Loads may be out of range, because a choice around them throws their value away.
     pub(super) speculative: usize,
 }
@@ -248,139 +247,12 @@ impl<'a> Emitter<'a> {
         Emitted { kernel, operands }
     }
 
-    /// The element of a value at an index over the kernel's axes.
-    pub(super) fn value(&mut self, value: ValueId, index: Vec<Index>) -> Expr {
-        if let Some(number) = self.constant(value) {
-            return number;
-        }
-        if let Some(result) = self.results.get(&value) {
-            return result.clone();
-        }
-        let key = (value, index);
-        if self.speculative == 0
-            && let Some(known) = self.row_values.get(&key).or_else(|| self.inner_values.get(&key))
-        {
-            return known.clone();
-        }
-        let (value, index) = (key.0, &key.1);
-        let formula = match self.is_member(value) {
-            false if self.cx.is_materialised(value) => {
-                self.load_tensor(value, self.cx.graph.ty(value).clone(), index, None)
-            }
-            _ => match self.reshaped(value) {
-                Some(root) => self.load_tensor(root, self.cx.graph.ty(value).clone(), index, None),
-                None => self.formula(value, index),
-            },
-        };
-        self.bind(key, formula)
-    }
-
-    /// The formula of a value that is computed here, at an index.
-    fn formula(&mut self, value: ValueId, index: &[Index]) -> Expr {
-        let body = facts::body(self.cx.graph, value);
-        let operands = self.cx.graph.operands(value);
-        self.substitute(&body.value, &operands, index)
-    }
-
-    fn substitute(&mut self, expr: &Expr, operands: &[ValueId], index: &[Index]) -> Expr {
-        match expr {
-            Expr::Load(load) => {
-                let at = load.index.iter().map(|component| self.index(component, operands, index)).collect();
-                self.load(operands[load.tensor.0 as usize], at, load.fill)
-            }
-            Expr::Index(component) => Expr::Index(self.index(component, operands, index)),
-            _ => expr.map_operands(&mut |x| self.substitute(x, operands, index)),
-        }
-    }
-
-    fn index(&mut self, component: &Index, operands: &[ValueId], index: &[Index]) -> Index {
-        let replaced =
-            component.substitute(&mut |id| index[id.0 as usize].clone(), &mut |x| self.substitute(x, operands, index));
-        bounds::simplify(&replaced, &self.ranges())
-    }
-
-    /// A load of one of the kernel's tensors; while values are thrown away, one that cannot fail.
-    pub(super) fn load_tensor(&mut self, value: ValueId, ty: Type, index: &[Index], fill: Option<Number>) -> Expr {
-        let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| {
-            // Where a choice throws values away, a computed position can leave even the batch axis.
-            let exact = self.speculative == 0 || !dim.batch || index.as_axis().is_some();
-            exact && bounds::is_inside(index, dim, &self.ranges())
-        });
-        let fill = match fill {
-            _ if inside => None,
-            None if self.speculative > 0 => Some(Number::new(0.0)),
-            fill => fill,
-        };
-        Expr::Load(kiln_ir::Load { tensor: self.tensor(value, ty, Access::Read), index: index.to_vec(), fill })
-    }
-
-    /// Keeps an expression under a name, in the outermost loops where it means the same.
-    fn bind(&mut self, key: (ValueId, Vec<Index>), expr: Expr) -> Expr {
-        if self.pure || self.speculative > 0 {
-            return expr;
-        }
-        let mut outer = true;
-        for component in &key.1 {
-            component.for_each_axis(&mut |axis| outer &= self.shared.contains(&axis));
-        }
-        let held = match expr {
-            Expr::Number(..) | Expr::Local(_) | Expr::Index(_) | Expr::Extent(_) => expr,
-            expr => {
-                let (name, dtype) = (self.cx.graph.name_of(key.0), self.cx.graph.ty(key.0).dtype);
-                let local = self.local(name, dtype);
-                match outer {
-                    true => self.rows.push(Statement::Let(local, expr)),
-                    false => self.inner.push((local, expr)),
-                }
-                Expr::Local(local)
-            }
-        };
-        let values = if outer { &mut self.row_values } else { &mut self.inner_values };
-        values.insert(key, held.clone());
-        held
-    }
-
-    /// The tensor that a value is a reshape of, where it is better seen in the value's own shape than computed by division.
-    pub(super) fn reshaped(&self, value: ValueId) -> Option<ValueId> {
-        let graph = self.cx.graph;
-        let mut root = value;
-        while !self.is_member(root) && !self.cx.is_materialised(root) {
-            let [operand] = graph.operands(root)[..] else { return None };
-            let reshape = kiln_ir::Body::view(kiln_ir::reshape_index(graph.ty(operand), graph.ty(root)), None);
-            if graph.ty(operand).shape.count() != graph.ty(root).shape.count() || facts::body(graph, root) != reshape {
-                return None;
-            }
-            root = operand;
-        }
-        let loops = |ty: &Type| ty.shape.0.iter().copied().filter(|dim| *dim != Dim::ONE).collect::<Vec<Dim>>();
-        let own = self.is_member(root) || root == value || loops(graph.ty(root)) == loops(graph.ty(value));
-        (!own && self.constant(root).is_none()).then_some(root)
-    }
-
-    pub(super) fn is_member(&self, value: ValueId) -> bool {
-        self.members.contains(&value)
-    }
-
-    /// A constant of one element is written where it is used.
-    fn constant(&self, value: ValueId) -> Option<Expr> {
-        match &self.cx.graph.node(value).op {
-            Op::Constant(constant) if constant.data.len() == 1 => Some(Expr::Number(constant.data[0], constant.dtype)),
-            _ => None,
-        }
-    }
-
-    pub(super) fn ranges(&self) -> impl Fn(AxisId) -> Range + use<'a> {
-        let extents: Vec<Dim> = self.axes.iter().map(|axis| axis.extent).collect();
-        let max_batch = self.cx.max_batch;
-        move |id: AxisId| bounds::of_extent(extents[id.0 as usize], max_batch)
-    }
-
     fn private(&self, member: ValueId) -> Vec<usize> {
         self.domain.private(member, &self.cx.facts[&member])
     }
 
     /// The index of a member at the shared loops, 0 elsewhere.
-    fn shared_index(&self, member: ValueId) -> Vec<Index> {
+    pub(super) fn shared_index(&self, member: ValueId) -> Vec<Index> {
         let places = self.domain.places[&member].iter();
         places.map(|place| place.map_or(Index::constant(0), |place| Index::axis(self.shared[place]))).collect()
     }
@@ -391,7 +263,7 @@ impl<'a> Emitter<'a> {
         AxisId(self.axes.len() as u32 - 1)
     }
 
-    fn local(&mut self, name: &str, dtype: DType) -> LocalId {
+    pub(super) fn local(&mut self, name: &str, dtype: DType) -> LocalId {
         let taken = |name: &str| {
             self.locals.iter().any(|local| local.name == name)
                 || self.tensors.iter().any(|(_, tensor)| tensor.name == name)
@@ -405,7 +277,7 @@ impl<'a> Emitter<'a> {
         self.tensor(member, self.cx.graph.ty(member).clone(), Access::Write)
     }
 
-    fn tensor(&mut self, value: ValueId, ty: Type, access: Access) -> TensorId {
+    pub(super) fn tensor(&mut self, value: ValueId, ty: Type, access: Access) -> TensorId {
         if let Some(at) = self.tensors.iter().position(|(held, tensor)| *held == value && tensor.ty == ty) {
             return TensorId(at as u32);
         }

@@ -7,9 +7,9 @@
 //! **Before:** `Node::kernel` names the kernel of every computed value. **After:** one [`Steps`]: a kernel a group, in a topological order.
 //!
 //! ```text
-//! %y = conv %x, %w   in conv1       for n, oc, oh, ow
-//! %z = relu %y       in conv1   →     y = sum c, kh, kw of x[n, c, oh + kh, ow + kw] * w[oc, c, kh, kw]
-//!                                     z[n, oc, oh, ow] = max(y, 0)
+//! %y = conv %x, %w   by conv1_relu       for n, oc, oh, ow
+//! %z = relu %y       by conv1_relu   →     y = sum c, kh, kw of x[n, c, oh + kh, ow + kw] * w[oc, c, kh, kw]
+//!                                          z[n, oc, oh, ow] = max(y, 0.0)
 //! ```
 //!
 //! **Order:** after fuse; everything later sees kernels and no ops.
@@ -21,6 +21,7 @@ mod guard;
 mod hoist;
 mod state;
 pub(crate) mod tidy;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 

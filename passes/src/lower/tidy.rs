@@ -1,4 +1,5 @@
-//! Puts values that are used once back where they are used, so that a kernel reads like the formula it is, and drops what nothing uses.
+//! Puts values that are used once back where they are used, so that a kernel reads like the formula it is, and drops what nothing uses:
+//! also the choices that another around them has made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ pub fn run(kernel: &mut Kernel) {
     loop {
         let mut uses = BTreeMap::new();
         count_block(&kernel.body, &mut uses);
-        let body = block(&kernel.body, &uses);
+        let body = map_exprs(&block(&kernel.body, &uses), &mut choices);
         if body == kernel.body {
             break;
         }
@@ -139,6 +140,24 @@ fn replaced(expr: &Expr, moved: &BTreeMap<LocalId, Expr>) -> Expr {
 
 fn replace(statements: &[Statement], moved: &BTreeMap<LocalId, Expr>) -> Vec<Statement> {
     map_exprs(statements, &mut |expr| replaced(expr, moved))
+}
+
+/// `select(c, select(c, a, ..), b)` is `select(c, a, b)`: part of a concatenation is guarded by the condition that chooses it.
+fn choices(expr: &Expr) -> Expr {
+    match expr.map_operands(&mut choices) {
+        Expr::Select(condition, yes, no) => {
+            let yes = match *yes {
+                Expr::Select(again, inner, _) if again == condition => inner,
+                yes => Box::new(yes),
+            };
+            let no = match *no {
+                Expr::Select(again, _, inner) if again == condition => inner,
+                no => Box::new(no),
+            };
+            Expr::Select(condition, yes, no)
+        }
+        other => other,
+    }
 }
 
 fn renumber_locals(kernel: &mut Kernel) {
