@@ -15,6 +15,9 @@ pub fn build<M: Module>(training: &Training<M>) {
     for variable in ["KILN_DUMP", "KILN_STOP_AFTER", "KILN_IR"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
+    if let Some((_, file)) = std::env::var("KILN_IR").ok().as_deref().and_then(|value| value.split_once(':')) {
+        println!("cargo::rerun-if-changed={file}");
+    }
     let result = match std::env::var_os("OUT_DIR") {
         Some(folder) => emit(training, &Compiler::new(), Path::new(&folder)),
         None => {

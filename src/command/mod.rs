@@ -64,7 +64,7 @@ enum Verb {
     },
     /// Print a table of a model's layers, and the memory of its program.
     Summary {
-        /// A model's name, or a .kir file.
+        /// A model's name.
         model: String,
     },
     /// Compare every pass, and the machine code, with the reference interpreter.
@@ -123,6 +123,11 @@ fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// The models, for a message.
+fn names(models: &[Model]) -> String {
+    models.iter().map(|model| format!("`{}`", model.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// A mistake in the arguments, told like one in a model.

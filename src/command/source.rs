@@ -5,7 +5,7 @@ use kiln_ir::Graph;
 use kiln_ir::text::Item;
 use kiln_passes::pipeline::Request;
 
-use super::{Model, mistake};
+use super::{Model, mistake, names};
 use crate::compiler::request;
 use crate::{Error, ir_file};
 
@@ -23,9 +23,8 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
         return Ok(Source::Request(Box::new(request((model.trace)().map_err(Error::Model)?))));
     }
     if !name.ends_with(".kir") {
-        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name)).collect();
         let message = format!("there is no model `{name}`");
-        let help = format!("the models are {}; IR text is read from files that end in .kir", names.join(", "));
+        let help = format!("the models are {}; IR text is read from files that end in .kir", names(models));
         return Err(mistake(Code::UnknownName, message, help));
     }
     let items = ir_file::read(name)?;

@@ -5,15 +5,17 @@ use kiln_frontend::{Call, Code};
 use kiln_ir::program::Class;
 use kiln_ir::{Graph, Kind, Op, Program, Role, ValueId};
 
-use super::{Model, mistake};
+use super::{Model, mistake, names};
 use crate::Error;
 use crate::compiler::{request, run_pipeline};
 
 pub(super) fn run(models: &[Model], name: &str) -> Result<String, Error> {
     let Some(model) = models.iter().find(|model| model.name == name) else {
-        let names: Vec<&str> = models.iter().map(|model| model.name).collect();
-        let message = format!("there is no model `{name}`: a summary needs the layers, which IR text does not have");
-        return Err(mistake(Code::UnknownName, message, format!("the models are {}", names.join(", "))));
+        let message = match name.ends_with(".kir") {
+            true => format!("a summary shows layers, which `{name}` does not have: they end with the trace"),
+            false => format!("there is no model `{name}`"),
+        };
+        return Err(mistake(Code::UnknownName, message, format!("the models are {}", names(models))));
     };
     let traced = (model.trace)().map_err(Error::Model)?;
     let graph =

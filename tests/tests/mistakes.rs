@@ -26,11 +26,14 @@ fn models_that_do_not_fit() {
     insta::assert_snapshot!("models", text);
 }
 
+/// A call with inputs that do not fit.
+type Step<'a> = dyn Fn(&mut Trainer) -> Result<f32, kiln::runtime::Error> + 'a;
+
 #[test]
 fn inputs_that_do_not_fit() {
     let (x, y, wide) = ([0.5_f32; 32], [1_i64; 8], [0.5_f64; 32]);
     let classifier = || trainer(&compile(&models::classifier()), 1, 1);
-    let steps: [(&str, &dyn Fn(&mut Trainer) -> Result<f32, kiln::runtime::Error>); 9] = [
+    let steps: [(&str, &Step); 9] = [
         ("half a sample", &|trainer| trainer.train_step(&[(&x[..30]).into(), (&y).into()])),
         ("fewer labels than samples", &|trainer| trainer.train_step(&[(&x).into(), (&y[..7]).into()])),
         ("no labels", &|trainer| trainer.train_step(&[(&x).into()])),
@@ -72,7 +75,13 @@ fn data_that_do_not_fit() {
         ("numbers too great for the learning rate", fields(), with(7, 3e38), labels.clone()),
         ("a label that is no class", fields(), sound.clone(), wrong_label),
         ("a field with another name", (Field::f32("image", &[4]), Field::i64("y", &[])), sound.clone(), labels.clone()),
-        ("samples of another shape", (Field::f32("x", &[2, 2]), Field::i64("y", &[])), sound.clone(), labels.clone()),
+        (
+            "the same elements in another shape",
+            (Field::f32("x", &[2, 2]), Field::i64("y", &[])),
+            sound.clone(),
+            labels.clone(),
+        ),
+        ("samples of another size", (Field::f32("x", &[5]), Field::i64("y", &[])), vec![0.5; 100], labels.clone()),
     ];
     for (what, (x_field, y_field), x, y) in runs {
         let columns = vec![(x_field, HostTensor::F32(x)), (y_field, HostTensor::I64(y))];
@@ -80,7 +89,7 @@ fn data_that_do_not_fit() {
         let loader = DataLoader::new(data).batch_size(8).shuffle(true).seed(3);
         let mut trainer = trainer(&compile(&models::classifier()), 1, 1);
         let told = match trainer.fit(&loader, None, &Fit { epochs: 2, ..Fit::default() }) {
-            Ok(_) => "no error: the elements are the same".to_owned(),
+            Ok(_) => "no error".to_owned(),
             Err(error) => format!("error: {error}"),
         };
         text += &format!("── {what}\n{told}\n\n");
@@ -89,6 +98,11 @@ fn data_that_do_not_fit() {
         DataLoader::new(TensorDataset::new(20, Vec::new()).expect("no column has a wrong length")).batch_size(9);
     let error = trainer(&compile(&models::classifier()), 1, 1).fit(&loader, None, &Fit { epochs: 1, ..Fit::default() });
     text += &format!("── no fields at all\nerror: {}\n", error.expect_err("there is no input"));
+    let columns =
+        vec![(Field::f32("x", &[4]), HostTensor::F32(vec![])), (Field::i64("y", &[]), HostTensor::I64(vec![]))];
+    let loader = DataLoader::new(TensorDataset::new(0, columns).expect("no column has a row")).batch_size(8);
+    let error = trainer(&compile(&models::classifier()), 1, 1).fit(&loader, None, &Fit { epochs: 1, ..Fit::default() });
+    text += &format!("\n── no samples at all\nerror: {}\n", error.expect_err("there is no batch"));
     insta::assert_snapshot!("data", text);
 }
 
