@@ -1,20 +1,23 @@
 //! The `kiln` command: look into models and check their compilation.
 //!
 //! `kiln` itself knows the models of the benchmarks and examples, and `.kir` files. A crate of yours gets the same command for its own models
-//! with a binary of three lines:
+//! with an `examples/kiln.rs` and `kiln = { features = ["command"] }` in its `[dev-dependencies]`, which its shipped binary never sees:
 //!
 //! ```no_run
-//! # use kiln::prelude::*;
-//! # fn line() -> Training<Linear> { unimplemented_in_docs() }
-//! # fn unimplemented_in_docs() -> Training<Linear> { std::process::exit(0) }
-//! // src/bin/kiln.rs
+//! use kiln::prelude::*;
+//!
+//! fn line() -> Training<Linear> {
+//!     let training = Training::new("line", Linear::new(1, 1)).input("x", DType::F32, [4, 1]);
+//!     training.predict(|model, batch| model.forward(batch["x"]))
+//! }
+//!
 //! fn main() -> std::process::ExitCode {
 //!     kiln::command::run(vec![kiln::command::Model::new("line", line)])
 //! }
 //! ```
 //!
-//! so that `cargo run --bin kiln -- dump line --stage kernel` prints its kernels. The switches `KILN_DUMP`, `KILN_STOP_AFTER` and `KILN_IR`
-//! work here as in a build script.
+//! Then `cargo run --example kiln -- dump line --stage kernel` prints its kernels; `examples/mnist` has one. The switches `KILN_DUMP`,
+//! `KILN_STOP_AFTER` and `KILN_IR` work here as in a build script.
 
 mod check;
 mod dump;
