@@ -1,6 +1,6 @@
 //! Ahead of time: what `build.rs` calls.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ar_archive_writer::{ArchiveKind, DEFAULT_OBJECT_READER, NewArchiveMember, write_archive_to_stream};
 use kiln_frontend::{Module, Training};
@@ -14,6 +14,9 @@ use crate::{Compiler, Error};
 pub fn build<M: Module>(training: &Training<M>) {
     for variable in ["KILN_DUMP", "KILN_STOP_AFTER", "KILN_IR"] {
         println!("cargo::rerun-if-env-changed={variable}");
+    }
+    if let Some((_, file)) = std::env::var("KILN_IR").ok().as_deref().and_then(|value| value.split_once(':')) {
+        println!("cargo::rerun-if-changed={file}");
     }
     let result = match std::env::var_os("OUT_DIR") {
         Some(folder) => emit(training, &Compiler::new(), Path::new(&folder)),
@@ -47,8 +50,7 @@ pub fn emit<M: Module>(training: &Training<M>, compiler: &Compiler, folder: &Pat
     let archive = archive(&object.bytes, &format!("{library}.o"));
     let archive_path = folder.join(format!("lib{library}.a"));
     let archive = archive.map_err(|source| Error::File { action: "make", path: archive_path.clone(), source })?;
-    write(&archive_path, &archive)?;
-    write(&folder.join(format!("{library}.rs")), bindings(program).as_bytes())?;
+    write_all(&[(archive_path, archive), (folder.join(format!("{library}.rs")), bindings(program).into_bytes())])?;
     Ok(library)
 }
 
@@ -60,11 +62,20 @@ fn archive(object: &[u8], name: &str) -> std::io::Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// Through a temporary file, so that an interrupted build leaves no half of one.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let temporary = path.with_extension("partial");
-    let result = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    result.map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+/// Through temporary files, so that an interrupted build or a full disk leaves neither half a file nor one without the other.
+fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
+    let partial = |path: &Path| path.with_extension("partial");
+    let step = |step: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>| {
+        let step = |(path, bytes): &(PathBuf, Vec<u8>)| {
+            step(path, bytes).map_err(|source| Error::File { action: "write", path: path.clone(), source })
+        };
+        files.iter().try_for_each(step)
+    };
+    let written = step(&|path, bytes| std::fs::write(partial(path), bytes));
+    written.and_then(|()| step(&|path, _| std::fs::rename(partial(path), path))).inspect_err(|_| {
+        // What is reported says more than why a rest cannot be removed.
+        files.iter().for_each(|(path, _)| drop(std::fs::remove_file(partial(path))));
+    })
 }
 
 /// The module that the user's crate includes: the program's tables, and a trainer whose steps take the model's own inputs.
@@ -109,10 +120,10 @@ impl ::std::ops::DerefMut for Trainer {{
 
 /// `train_step(x, y)` of the trainer: one slice an input, in the order of the declaration.
 fn step(program: &Program, entry: &Entry) -> String {
-    let inputs: Vec<(&str, DType)> = (entry.inputs.iter())
+    let inputs: Vec<(String, DType)> = (entry.inputs.iter())
         .map(|&id| program.buffer(id))
         .filter(|buffer| buffer.class == Class::Data)
-        .map(|buffer| (buffer.name.as_str(), buffer.ty.dtype))
+        .map(|buffer| (argument(&buffer.name), buffer.ty.dtype))
         .collect();
     let parameters: String = inputs.iter().map(|(name, dtype)| format!(", {name}: &[{}]", rust_type(*dtype))).collect();
     let arguments: Vec<String> = inputs.iter().map(|(name, _)| format!("{name}.into()")).collect();
@@ -133,6 +144,21 @@ fn step(program: &Program, entry: &Entry) -> String {
 "
     )
 }
+
+/// A Rust name for an input, which may be called anything.
+fn argument(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let is_name = plain.starts_with(|c: char| c.is_ascii_alphabetic()) && !KEYWORDS.contains(&plain.as_str());
+    if is_name { plain } else { format!("input_{plain}") }
+}
+
+/// The words that Rust keeps for itself.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "Self", "static", "struct", "super", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
 
 fn rust_type(dtype: DType) -> &'static str {
     match dtype {

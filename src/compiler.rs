@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kiln_codegen_cpu as cpu;
 use kiln_frontend::{Module, Traced, Training};
 use kiln_ir::Program;
-use kiln_passes::pipeline;
+use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
 use kiln_runtime::Trainer;
 
 use crate::Error;
@@ -75,10 +75,8 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
-        let mut switches = Switches::from_environment()?;
-        let program = pipeline::run(&request(traced), &mut switches)?;
-        switches.finish()?;
-        program.map(|program| Compiled { program }).ok_or_else(|| Error::Stopped(switches.stopped_after()))
+        let program = run_pipeline(&request(traced), &mut ())?;
+        Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }
 
     /// Compiles into the running process.
@@ -106,6 +104,32 @@ impl Compiled {
     /// Those of the back end.
     pub fn object(&self, compiler: &Compiler) -> Result<cpu::Object, Error> {
         Ok(cpu::compile_object(&self.program, compiler.cpu)?)
+    }
+}
+
+/// The pipeline under the switches of the environment, and under another observer, which sees what each step leaves before they do. `None`
+/// where that observer stopped.
+pub(crate) fn run_pipeline(request: &pipeline::Request, observer: &mut dyn Observer) -> Result<Option<Program>, Error> {
+    let mut both = Both { first: observer, switches: Switches::from_environment()? };
+    let program = pipeline::run(request, &mut both)?;
+    let stopped_after = both.switches.finish()?;
+    match (program, stopped_after) {
+        (None, Some(step)) => Err(Error::Stopped(step)),
+        (program, _) => Ok(program),
+    }
+}
+
+struct Both<'a> {
+    first: &'a mut dyn Observer,
+    switches: Switches,
+}
+
+impl Observer for Both<'_> {
+    fn after(&mut self, step: Step, unit: &str, stage: Stage<'_>) -> Control {
+        match self.first.after(step, unit, stage) {
+            Control::Continue => self.switches.after(step, unit, stage),
+            other => other,
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What can go wrong between a model and its program, and how it is shown.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use kiln_frontend::Diagnostic;
@@ -63,29 +62,28 @@ impl Error {
     /// The message for a person: diagnostics show the source line with the place marked, where the file can be read.
     pub fn render(&self) -> String {
         let Error::Model(diagnostics) = self else { return format!("error: {self}\n") };
-        let mut text = String::new();
-        for diagnostic in diagnostics {
-            // A source that cannot be shown leaves the plain form, which has the place too.
-            if render(&mut text, diagnostic).is_none() {
-                let _ = writeln!(text, "{diagnostic}\n");
-            }
-        }
-        text
+        // A source that cannot be shown leaves the plain form, which has the place too.
+        let shown = diagnostics.iter().map(|diagnostic| render(diagnostic).unwrap_or_else(|| diagnostic.to_string()));
+        let shown: Vec<String> = shown.map(|text| format!("{}\n", text.trim_end())).collect();
+        shown.join("\n")
     }
 }
 
 /// The diagnostic with its line, drawn without colours: build logs are files.
-fn render(text: &mut String, diagnostic: &Diagnostic) -> Option<()> {
+fn render(diagnostic: &Diagnostic) -> Option<String> {
     let place = &diagnostic.place;
     let source = read_source(&place.file)?;
     let line_start: usize = source.split_inclusive('\n').take(place.line.checked_sub(1)? as usize).map(str::len).sum();
     let start = line_start + place.column.checked_sub(1)? as usize;
-    let length =
-        source.get(start..)?.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let rest = source.get(start..)?;
+    // A value of the IR begins with its sign.
+    let name = rest.trim_start_matches('%');
+    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
+    let length = rest.len() - name.len() + name.chars().take_while(is_name).map(char::len_utf8).sum::<usize>();
     let module = if place.module.is_empty() { "here".to_owned() } else { format!("in `{}`", place.module) };
     let shown = MietteDiagnostic {
-        message: diagnostic.message.clone(),
-        code: Some(diagnostic.code.to_string()),
+        message: format!("error[{}]: {}", diagnostic.code, diagnostic.message),
+        code: None,
         severity: None,
         help: diagnostic.help.clone(),
         url: None,
@@ -93,9 +91,9 @@ fn render(text: &mut String, diagnostic: &Diagnostic) -> Option<()> {
     };
     let report = Report::new(shown).with_source_code(NamedSource::new(&place.file, source));
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(110);
-    handler.render_report(text, report.as_ref()).ok()?;
-    text.push('\n');
-    Some(())
+    let mut text = String::new();
+    handler.render_report(&mut text, report.as_ref()).ok()?;
+    Some(text)
 }
 
 /// The file as rustc names it: relative to the folder of the workspace, which is one of those above this one.

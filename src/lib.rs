@@ -18,6 +18,8 @@ pub mod command;
 mod compiler;
 #[cfg(feature = "compiler")]
 mod error;
+#[cfg(feature = "compiler")]
+mod ir_file;
 #[cfg(feature = "command")]
 pub mod models;
 #[cfg(feature = "compiler")]

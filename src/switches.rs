@@ -2,26 +2,39 @@
 //!
 //! * `KILN_DUMP=dir` writes `07_fuse.train_step.ir` for each step that changed something;
 //! * `KILN_STOP_AFTER=fuse` ends the compilation there;
-//! * `KILN_IR=fuse:file.ir` puts the IR of a file in the place of what a step is given.
+//! * `KILN_IR=fuse:file.ir` puts the IR of a file in the place of what a step is given. A graph or a program takes the place of the one of its
+//!   name; kernels take the place of those of the entry point whose kernels have the same names.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use kiln_ir::text::{Item, parse_module};
+use kiln_ir::Kernel;
+use kiln_ir::text::Item;
 use kiln_passes::pipeline::{Control, Observer, Stage, Step};
 
-use crate::Error;
+use crate::{Error, ir_file};
 
 /// What the environment asks for.
 #[derive(Default)]
 pub(crate) struct Switches {
     dump: Option<PathBuf>,
     stop_after: Option<Step>,
-    /// The step whose input is swapped, and the items of the file.
-    swap: Option<(Step, Vec<Item>)>,
+    swap: Option<Swap>,
     /// The last text of each unit, to see what changed.
     last: BTreeMap<String, String>,
+    /// Whether `stop_after` has ended a unit.
+    stopped: bool,
     failure: Option<Error>,
+}
+
+/// What `KILN_IR` asks for.
+struct Swap {
+    /// The step whose input is swapped.
+    step: Step,
+    items: Vec<Item>,
+    /// What the variable holds.
+    value: String,
+    done: bool,
 }
 
 impl Switches {
@@ -41,22 +54,28 @@ impl Switches {
         Ok(switches)
     }
 
-    /// The first failure to write a dump.
-    pub(crate) fn finish(&mut self) -> Result<(), Error> {
-        self.failure.take().map_or(Ok(()), Err)
-    }
-
-    /// The step at which `KILN_STOP_AFTER` stopped.
-    pub(crate) fn stopped_after(&self) -> &'static str {
-        self.stop_after.map_or("", Step::name)
+    /// The step after which `KILN_STOP_AFTER` stopped, if it did; or the first switch that could not do its work.
+    pub(crate) fn finish(self) -> Result<Option<&'static str>, Error> {
+        let stopped_after = self.stop_after.filter(|_| self.stopped).map(Step::name);
+        match (self.failure, self.swap) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(swap)) if !swap.done && !self.stopped => {
+                let needed =
+                    format!("a file with what `{}` is given, of an entry point of this model", swap.step.name());
+                Err(Error::Switch { variable: "KILN_IR", needed, found: swap.value })
+            }
+            _ => Ok(stopped_after),
+        }
     }
 
     fn write_dump(&mut self, step: Step, unit: &str, text: &str) {
         let Some(folder) = &self.dump else { return };
+        let path = folder.join(format!("{:02}_{}.{unit}.ir", step.number(), step.name()));
         if self.last.get(unit).is_some_and(|last| last == text) {
+            // An earlier compilation may have left one, which would look like a change of this one.
+            let _ = std::fs::remove_file(&path);
             return;
         }
-        let path = folder.join(format!("{:02}_{}.{unit}.ir", step.number(), step.name()));
         if let Err(source) = std::fs::write(&path, text) {
             self.failure.get_or_insert(file_error("write", &path, source));
         }
@@ -70,12 +89,15 @@ impl Observer for Switches {
             self.write_dump(step, unit, &text(stage));
         }
         if self.stop_after == Some(step) {
+            self.stopped = true;
             return Control::Stop;
         }
-        match &self.swap {
-            Some((swapped, items)) if swapped.previous() == Some(step) => replacement(items, unit, stage),
-            _ => Control::Continue,
-        }
+        let Some(swap) = self.swap.as_mut().filter(|swap| swap.step.previous() == Some(step)) else {
+            return Control::Continue;
+        };
+        let control = replacement(&swap.items, stage);
+        swap.done |= !matches!(control, Control::Continue);
+        control
     }
 }
 
@@ -88,33 +110,32 @@ pub(crate) fn text(stage: Stage<'_>) -> String {
     }
 }
 
-/// What the file has for this unit: a graph of its name, all its kernels, or its program.
-fn replacement(items: &[Item], unit: &str, stage: Stage<'_>) -> Control {
-    let kernels: Vec<_> = items
-        .iter()
-        .filter_map(|item| if let Item::Kernel(kernel) = item { Some(kernel.clone()) } else { None })
-        .collect();
+/// What the file has in the place of this stage.
+fn replacement(items: &[Item], stage: Stage<'_>) -> Control {
+    if let Stage::Kernels(kernels) = stage {
+        let others: Vec<Kernel> = items
+            .iter()
+            .filter_map(|item| if let Item::Kernel(kernel) = item { Some(kernel.clone()) } else { None })
+            .collect();
+        let is_theirs = others.iter().map(|kernel| &kernel.name).eq(kernels.iter().map(|kernel| &kernel.name));
+        return if is_theirs { Control::Kernels(others) } else { Control::Continue };
+    }
     let found = items.iter().find_map(|item| match (item, stage) {
-        (Item::Graph(graph), Stage::Graph(_)) if graph.name.ends_with(unit) => Some(Control::Graph(graph.clone())),
-        (Item::Program(program), Stage::Program(_)) => Some(Control::Program(program.clone())),
+        (Item::Graph(other), Stage::Graph(graph)) if other.name == graph.name => Some(Control::Graph(other.clone())),
+        (Item::Program(other), Stage::Program(program)) if other.name == program.name => {
+            Some(Control::Program(other.clone()))
+        }
         _ => None,
     });
-    match (found, stage) {
-        (Some(control), _) => control,
-        (None, Stage::Kernels(_)) if !kernels.is_empty() => Control::Kernels(kernels),
-        _ => Control::Continue,
-    }
+    found.unwrap_or(Control::Continue)
 }
 
-fn read_swap(value: &str) -> Result<(Step, Vec<Item>), Error> {
+fn read_swap(value: &str) -> Result<Swap, Error> {
     let form =
         || Error::Switch { variable: "KILN_IR", needed: "the form `step:file.ir`".to_owned(), found: value.to_owned() };
     let (name, file) = value.split_once(':').ok_or_else(form)?;
     let step = step("KILN_IR", name)?;
-    let path = Path::new(file);
-    let text = std::fs::read_to_string(path).map_err(|source| file_error("read", path, source))?;
-    let module = parse_module(&text, file).map_err(Error::Model)?;
-    Ok((step, module.items))
+    Ok(Swap { step, items: ir_file::read(file)?, value: value.to_owned(), done: false })
 }
 
 fn step(variable: &'static str, name: &str) -> Result<Step, Error> {

@@ -16,6 +16,9 @@ use kiln_ir::{DType, Init, Kernel, Place};
 
 use kernels::MAX_BATCH;
 
+/// Golden files of whole train steps: the workspace's tests compile the models and keep these up to date, here they are compiled.
+const PROGRAMS: [&str; 2] = ["lenet", "mlp"];
+
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
 
 #[test]
@@ -34,7 +37,8 @@ fn kernels_match_their_golden_files() {
     }
     assert!(stale.is_empty(), "{}\n(KILN_BLESS=1 rewrites the golden files)", stale.join("\n"));
     let files: BTreeSet<PathBuf> = fs::read_dir(golden_folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files, kernels.iter().map(golden_path).collect(), "every golden file belongs to a kernel");
+    let known = kernels.iter().map(golden_path).chain(PROGRAMS.map(program_path));
+    assert_eq!(files, known.collect(), "every golden file belongs to a kernel or a program");
 }
 
 #[test]
@@ -110,17 +114,19 @@ fn a_cpp_compiler_accepts_the_text() {
         return;
     };
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda.h");
-    let text = write_program(&program(kernels::all())).unwrap();
-    let file = std::env::temp_dir().join(format!("kiln_emitted_{}.cpp", std::process::id()));
-    fs::write(&file, format!("#include \"{}\"\n{text}", header.display())).unwrap();
-    let output = Command::new(compiler)
-        .args(["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
-        .args(["-Wno-unknown-pragmas", "-Wno-unused-variable", "-Wno-unused-parameter", "-Wno-sign-compare"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    fs::remove_file(&file).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let goldens = PROGRAMS.map(|name| fs::read_to_string(program_path(name)).unwrap());
+    for text in goldens.into_iter().chain([write_program(&program(kernels::all())).unwrap()]) {
+        let file = std::env::temp_dir().join(format!("kiln_emitted_{}.cpp", std::process::id()));
+        fs::write(&file, format!("#include \"{}\"\n{text}", header.display())).unwrap();
+        let output = Command::new(compiler)
+            .args(["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
+            .args(["-Wno-unknown-pragmas", "-Wno-unused-variable", "-Wno-unused-parameter", "-Wno-sign-compare"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        fs::remove_file(&file).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// The loader reads its search path when a process starts, so the work is done in a second process of this test.
@@ -157,10 +163,12 @@ fn compile_all_with_nvrtc() {
             assert!(ptx.text().contains(&format!(".entry {}(", source.name)), "{arch}: {}", source.name);
         }
     }
-    let whole = write_program(&program(kernels::all())).unwrap();
-    for arch in ARCHITECTURES {
-        let ptx = compile_to_ptx(&whole, arch).unwrap();
-        println!("{arch}: {} kernels, {} bytes of PTX", kernels::all().len(), ptx.text().len());
+    let goldens = PROGRAMS.map(|name| (name, fs::read_to_string(program_path(name)).unwrap()));
+    for (name, text) in goldens.into_iter().chain([("everything", write_program(&program(kernels::all())).unwrap())]) {
+        for arch in ARCHITECTURES {
+            let ptx = compile_to_ptx(&text, arch).unwrap_or_else(|error| panic!("{name}: {error}"));
+            println!("{name} for {arch}: {} bytes of PTX", ptx.text().len());
+        }
     }
 }
 
@@ -170,6 +178,10 @@ fn golden_folder() -> PathBuf {
 
 fn golden_path(kernel: &Kernel) -> PathBuf {
     golden_folder().join(format!("{}.cu", kernel.name))
+}
+
+fn program_path(name: &str) -> PathBuf {
+    golden_folder().join(format!("{name}.cu"))
 }
 
 fn runs(program: &str) -> bool {

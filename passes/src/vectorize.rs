@@ -2,7 +2,7 @@
 //!
 //! A loop is worth lanes when most of what it touches moves by one element, or not at all, for one step of it. Of a reduction inside loops,
 //! either its own last axis or the last axis around it is taken: a sum over rows runs along the row, a sum over columns has one column in
-//! each lane.
+//! each lane. Of a contraction it is the epilogue that runs in lanes, along the tile's columns.
 //!
 //! **Before:** schedules with threads, tiles and written-out axes. **After:** [`Schedule::vector`] as well.
 //!
@@ -17,7 +17,7 @@
 //!
 //! [`Schedule::vector`]: kiln_ir::kernel::Schedule
 
-use kiln_ir::kernel::{Kernel, Statement, Vector};
+use kiln_ir::kernel::{Contract, Kernel, Statement, Vector};
 use kiln_ir::{AxisId, DType, Index, TensorId};
 
 use crate::statements::{for_each_load, for_each_store};
@@ -33,11 +33,21 @@ const NEAR: i64 = 4;
 /// Picks vector axes.
 pub fn run(steps: &mut Steps) {
     for step in &mut steps.steps {
-        if step.kernel.schedule.contract.is_none() {
-            let axes = loops(&step.kernel, &step.kernel.body);
-            step.kernel.schedule.vector = axes.into_iter().map(|axis| Vector { axis, lanes: LANES }).collect();
-        }
+        let kernel = &mut step.kernel;
+        let axes = match &kernel.schedule.contract {
+            Some(contract) => epilogue(kernel, contract),
+            None => loops(kernel, &kernel.body),
+        };
+        kernel.schedule.vector = axes.into_iter().map(|axis| Vector { axis, lanes: LANES }).collect();
     }
+}
+
+/// The last column axis of a contraction, if what follows the sum is worth lanes along it.
+fn epilogue(kernel: &Kernel, contract: &Contract) -> Vec<AxisId> {
+    let [Statement::For(_, inner)] = kernel.body.as_slice() else { return Vec::new() };
+    let column = contract.n.last().map(|tile| tile.axis);
+    let column = column.filter(|&axis| kernel.axis(axis).extent.as_fixed().is_none_or(|extent| extent >= LANES));
+    column.filter(|&axis| score(kernel, &inner[1..], axis) > 0).into_iter().collect()
 }
 
 /// The vector axes of the loops in a block.

@@ -47,7 +47,7 @@ pub struct Fitted {
     pub last_loss: f32,
     /// Whether the stop flag ended it.
     pub interrupted: bool,
-    /// On the test data, after the last epoch.
+    /// On the test data, with the weights at the end; `None` if the run was interrupted.
     pub evaluation: Option<Evaluation>,
 }
 
@@ -85,6 +85,22 @@ pub enum FitError {
         input: String,
         /// The fields there are.
         found: String,
+    },
+    /// A field of the batches has samples of another size than the program's.
+    #[error("input `{input}` takes samples of shape {expected:?}: those of the data are {found:?}")]
+    SampleShape {
+        /// The input.
+        input: String,
+        /// Shape of a sample that it takes.
+        expected: Vec<u64>,
+        /// Shape of a sample of the data.
+        found: Vec<usize>,
+    },
+    /// An epoch has no batch.
+    #[error("there is nothing to train on: the loader makes no batch of {samples} samples")]
+    NoBatch {
+        /// The size of the data set.
+        samples: usize,
     },
     /// The loss is NaN or infinite.
     #[error("the loss is {loss} at epoch {epoch}, step {step}{cause}")]
@@ -138,6 +154,9 @@ impl Trainer {
     /// [`FitError`]; what was trained before stays in the trainer, except that a step with a loss that is not finite has already
     /// changed the weights.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>, fit: &Fit) -> Result<Fitted, FitError> {
+        if let Some(path) = &fit.checkpoint {
+            check_folder(path)?;
+        }
         let mut at = match &fit.resume {
             Some(path) => self.resume(path, fit.seed)?,
             None => Position::default(),
@@ -148,6 +167,7 @@ impl Trainer {
         while at.epoch < fit.epochs && !full(&at) && !fitted.interrupted {
             progress.epoch(at.epoch, fit.epochs, train.len());
             progress.skip(at.batch as usize);
+            fitted.evaluation = None;
             let mut mean = Mean::default();
             let started = Instant::now();
             for batch in train.epoch_from(at.epoch, at.batch as usize) {
@@ -159,7 +179,7 @@ impl Trainer {
                 fitted.samples += batch.size() as u64;
                 fitted.last_loss = loss;
                 if !loss.is_finite() {
-                    return Err(not_finite(loss, at, &batch));
+                    return Err(not_finite(loss, at, &batch, train));
                 }
                 mean.add(f64::from(loss), batch.size());
                 progress.step(loss, batch.size());
@@ -167,6 +187,9 @@ impl Trainer {
                 if full(&at) || fitted.interrupted {
                     break;
                 }
+            }
+            if train.is_empty() {
+                return Err(FitError::NoBatch { samples: train.dataset().len() });
             }
             fitted.train_time += started.elapsed();
             if at.batch as usize >= train.len() {
@@ -288,13 +311,29 @@ impl Trainer {
     fn inputs_of<'b>(&self, entry: &str, batch: &'b Batch) -> Result<Vec<Input<'b>>, FitError> {
         let slots = &self.session().entry(entry)?.inputs;
         let input = |&slot: &u32| {
-            let name = &*self.program().slots[slot as usize].name;
-            batch.get(name).map(as_input).ok_or_else(|| {
+            let slot = &self.program().slots[slot as usize];
+            let Some((field, tensor)) = batch.columns().find(|(field, _)| *field.name == *slot.name) else {
                 let fields: Vec<String> = batch.fields().iter().map(|field| format!("`{}`", field.name)).collect();
-                FitError::MissingField { entry: entry.to_owned(), input: name.to_owned(), found: fields.join(", ") }
-            })
+                let found = if fields.is_empty() { "no fields".to_owned() } else { fields.join(", ") };
+                return Err(FitError::MissingField { entry: entry.to_owned(), input: slot.name.to_string(), found });
+            };
+            // The same elements in another shape are welcome: images to a model that takes rows.
+            if slot.has_batch() && slot.elements(1) != field.shape.iter().product::<usize>() as u64 {
+                let expected = slot.shape.iter().skip(1).map(|extent| extent.fixed).collect();
+                let (input, found) = (slot.name.to_string(), field.shape.to_vec());
+                return Err(FitError::SampleShape { input, expected, found });
+            }
+            Ok(as_input(tensor))
         };
         slots.iter().map(input).collect()
+    }
+}
+
+/// A run that cannot save should say so before it has trained for an epoch.
+fn check_folder(checkpoint: &Path) -> Result<(), CheckpointError> {
+    match checkpoint.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::metadata) {
+        Some(Err(source)) => Err(CheckpointError::File { path: checkpoint.to_owned(), action: "save", source }),
+        _ => Ok(()),
     }
 }
 
@@ -322,12 +361,13 @@ fn spec(slot: &SlotView<'_>) -> TensorSpec {
 }
 
 /// Names the first field of the batch that holds a value that is not finite: the usual reason.
-fn not_finite(loss: f32, at: Position, batch: &Batch) -> FitError {
+fn not_finite(loss: f32, at: Position, batch: &Batch, loader: &DataLoader) -> FitError {
     let broken = batch.columns().find_map(|(field, tensor)| match tensor {
         HostTensor::F32(elements) => {
             let position = elements.iter().position(|element| !element.is_finite())?;
-            let sample = position / (elements.len() / batch.size().max(1)).max(1);
-            Some(format!(": `{}` of the batch's sample {sample} holds {}", field.name, elements[position]))
+            let row = position / (elements.len() / batch.size().max(1)).max(1);
+            let sample = *loader.samples(at.epoch, at.batch as usize - 1).get(row)?;
+            Some(format!(": `{}` of sample {sample} of the data set holds {}", field.name, elements[position]))
         }
         _ => None,
     });

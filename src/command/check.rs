@@ -13,8 +13,9 @@ use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
 use kiln_runtime::{Input, Session};
 
 use super::source::{Source, find};
-use super::{Model, mistake};
+use super::{Model, mistake, print};
 use crate::Error;
+use crate::compiler::run_pipeline;
 
 mod random;
 
@@ -32,14 +33,16 @@ pub(super) fn run(models: &[Model], name: &str, batch: usize) -> Result<String, 
         return Err(mistake(Code::BadArgument, message, "leave it out for 2".to_owned()));
     }
     let mut checker = Checker { batch, expected: BTreeMap::new(), text: String::new(), differences: Vec::new() };
-    let program = pipeline::run(&request, &mut checker)?;
+    let _ =
+        writeln!(checker.text, "{:<16} {:<12} {:>6} {:>19}", "after", "entry point", "values", "greatest difference");
+    let program = run_pipeline(&request, &mut checker)?;
     if let Some(program) = program.filter(|_| checker.differences.is_empty()) {
         checker.machine_code(program)?;
     }
     if checker.differences.is_empty() {
         return Ok(format!("{}everything agrees with the interpreter\n", checker.text));
     }
-    eprint!("{}", checker.text);
+    print(&checker.text)?;
     Err(Error::Model(checker.differences))
 }
 
@@ -160,10 +163,7 @@ impl Checker {
             }
         }
         let verdict = if greatest <= TOLERANCE { "ok" } else { "DIFFERS" };
-        let _ = writeln!(
-            self.text,
-            "{step:<16} {unit:<12} {compared:>3} values  greatest difference {greatest:.1e}  {verdict}"
-        );
+        let _ = writeln!(self.text, "{step:<16} {unit:<12} {compared:>6} {greatest:>19.1e}  {verdict}");
     }
 }
 

@@ -1,25 +1,30 @@
 //! The `kiln` command: look into models and check their compilation.
 //!
 //! `kiln` itself knows the models of the benchmarks and examples, and `.kir` files. A crate of yours gets the same command for its own models
-//! with a binary of three lines:
+//! with an `examples/kiln.rs` and `kiln = { features = ["command"] }` in its `[dev-dependencies]`, which its shipped binary never sees:
 //!
 //! ```no_run
-//! # use kiln::prelude::*;
-//! # fn line() -> Training<Linear> { unimplemented_in_docs() }
-//! # fn unimplemented_in_docs() -> Training<Linear> { std::process::exit(0) }
-//! // src/bin/kiln.rs
+//! use kiln::prelude::*;
+//!
+//! fn line() -> Training<Linear> {
+//!     let training = Training::new("line", Linear::new(1, 1)).input("x", DType::F32, [4, 1]);
+//!     training.predict(|model, batch| model.forward(batch["x"]))
+//! }
+//!
 //! fn main() -> std::process::ExitCode {
 //!     kiln::command::run(vec![kiln::command::Model::new("line", line)])
 //! }
 //! ```
 //!
-//! so that `cargo run --bin kiln -- dump line --stage kernel` prints its kernels.
+//! Then `cargo run --example kiln -- dump line --stage kernel` prints its kernels; `examples/mnist` has one. The switches `KILN_DUMP`,
+//! `KILN_STOP_AFTER` and `KILN_IR` work here as in a build script.
 
 mod check;
 mod dump;
 mod source;
 mod summary;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -53,16 +58,16 @@ enum Verb {
     Dump {
         /// A model's name, or a .kir file.
         model: String,
-        /// What to print.
-        #[arg(long, value_enum, default_value_t = Stage::Graph)]
-        stage: Stage,
-        /// Print the IR as this pass leaves it, instead of the stage's last form.
+        /// What to print; the graph if nothing is said.
+        #[arg(long, value_enum)]
+        stage: Option<Stage>,
+        /// Print it as this pass leaves it, instead of in its last form.
         #[arg(long, value_name = "PASS")]
         after: Option<String>,
     },
     /// Print a table of a model's layers, and the memory of its program.
     Summary {
-        /// A model's name, or a .kir file.
+        /// A model's name.
         model: String,
     },
     /// Compare every pass, and the machine code, with the reference interpreter.
@@ -103,11 +108,8 @@ pub fn run(models: Vec<Model>) -> ExitCode {
         Verb::Check { model, batch } => check::run(&models, model, *batch),
         Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
     };
-    match result {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+    match result.and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprint!("{}", error.render());
             ExitCode::FAILURE
@@ -116,9 +118,19 @@ pub fn run(models: Vec<Model>) -> ExitCode {
 }
 
 /// Writes to stdout; a closed pipe (`kiln dump … | head`) is not an error.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::File { action: "write", path: "stdout".into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The models, for a message.
+fn names(models: &[Model]) -> String {
+    models.iter().map(|model| format!("`{}`", model.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// A mistake in the arguments, told like one in a model.

@@ -1,15 +1,13 @@
 //! What a MODEL argument stands for: a registered model, or a file of IR text.
 
-use std::path::Path;
-
 use kiln_frontend::Code;
 use kiln_ir::Graph;
-use kiln_ir::text::{Item, parse_module};
+use kiln_ir::text::Item;
 use kiln_passes::pipeline::Request;
 
-use super::{Model, mistake};
-use crate::Error;
+use super::{Model, mistake, names};
 use crate::compiler::request;
+use crate::{Error, ir_file};
 
 /// A model as the pipeline takes it, or IR that is further down already.
 pub(super) enum Source {
@@ -25,18 +23,11 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
         return Ok(Source::Request(Box::new(request((model.trace)().map_err(Error::Model)?))));
     }
     if !name.ends_with(".kir") {
-        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name)).collect();
         let message = format!("there is no model `{name}`");
-        let help = format!("the models are {}; IR text is read from files that end in .kir", names.join(", "));
+        let help = format!("the models are {}; IR text is read from files that end in .kir", names(models));
         return Err(mistake(Code::UnknownName, message, help));
     }
-    let path = Path::new(name);
-    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    let items = parse_module(&text, name).map_err(Error::Model)?.items;
+    let items = ir_file::read(name)?;
     let graphs: Vec<_> =
         items.iter().filter_map(|item| if let Item::Graph(graph) = item { Some(graph) } else { None }).collect();
     if graphs.is_empty() {

@@ -4,24 +4,37 @@ use comfy_table::{CellAlignment, Table, presets};
 use kiln_frontend::{Call, Code};
 use kiln_ir::program::Class;
 use kiln_ir::{Graph, Kind, Op, Program, Role, ValueId};
-use kiln_passes::pipeline;
 
-use super::{Model, mistake};
+use super::{Model, mistake, names};
 use crate::Error;
-use crate::compiler::request;
+use crate::compiler::{request, run_pipeline};
 
 pub(super) fn run(models: &[Model], name: &str) -> Result<String, Error> {
     let Some(model) = models.iter().find(|model| model.name == name) else {
-        let names: Vec<&str> = models.iter().map(|model| model.name).collect();
-        let message = format!("there is no model `{name}`: a summary needs the layers, which IR text does not have");
-        return Err(mistake(Code::UnknownName, message, format!("the models are {}", names.join(", "))));
+        let message = match name.ends_with(".kir") {
+            true => format!("a summary shows layers, which `{name}` does not have: they end with the trace"),
+            false => format!("there is no model `{name}`"),
+        };
+        return Err(mistake(Code::UnknownName, message, format!("the models are {}", names(models))));
     };
     let traced = (model.trace)().map_err(Error::Model)?;
     let graph =
         traced.predict.as_ref().or(traced.train.as_ref()).expect("a trace has at least one entry point").clone();
     let calls = traced.calls.clone();
-    let program = pipeline::run(&request(traced), &mut ())?.expect("nothing stops the pipeline here");
-    Ok(format!("{}\n\n{}\n", layers(&graph, &calls), memory(&program)))
+    let program = run_pipeline(&request(traced), &mut ())?.expect("only the switches stop it, and they say so");
+    Ok(format!("{}\n{}", ruled(&layers(&graph, &calls)), ruled(&memory(&program))))
+}
+
+/// The table with a rule under its header and one over its last row, the total.
+fn ruled(table: &Table) -> String {
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let rule = "─".repeat(table.lines().map(|line| line.chars().count()).max().unwrap_or(0));
+    let total = lines.len() - 1;
+    let ruled = |(number, line): (usize, &String)| match number {
+        number if number == 1 || number == total => format!("{rule}\n{line}\n"),
+        _ => format!("{line}\n"),
+    };
+    lines.iter().enumerate().map(ruled).collect()
 }
 
 /// One row a call, in the order in which the calls began; a module's figures include those of the modules in it.
@@ -31,19 +44,22 @@ fn layers(graph: &Graph, calls: &[Call]) -> Table {
     let mut calls: Vec<&Call> = calls.iter().collect();
     calls.sort_by_key(|call| (call.values.start, std::cmp::Reverse(call.values.end)));
     let mut table = table(&["layer", "type", "output", "parameters", "multiply-adds"]);
+    let mut outer: Vec<&Call> = Vec::new();
     for call in calls {
+        outer.retain(|outer| outer.values.end >= call.values.end && outer.module != call.module);
+        let path = call.module.as_str();
+        let within = outer.last().and_then(|outer| path.strip_prefix(outer.module.as_str()));
+        let name = within.map_or(path, |rest| rest.strip_prefix('.').unwrap_or(rest));
+        let name = if path.is_empty() { graph.name.split('.').next().unwrap_or_default() } else { name };
+        let name = format!("{:indent$}{name}", "", indent = 2 * outer.len());
+        outer.push(call);
         let made = &values[call.values.clone()];
         let output = made.last().map_or("-".to_owned(), |&value| graph.ty(value).shape.to_string());
-        let (name, depth) = match call.module.as_str() {
-            "" => ("(model)", 0),
-            path => (path, 1 + path.matches('.').count()),
-        };
-        let name = format!("{:indent$}{name}", "", indent = 2 * depth);
         let numbers = [grouped(parameters(graph, &call.module)), grouped(multiply_adds(graph, made))];
         table.add_row([name, call.type_name.to_owned(), output].into_iter().chain(numbers));
     }
     let total = [grouped(parameters(graph, "")), grouped(multiply_adds(graph, &values))];
-    let label = ["total".to_owned(), String::new(), "multiply-adds a sample".to_owned()];
+    let label = ["total".to_owned(), String::new(), "for one sample".to_owned()];
     table.add_row(label.into_iter().chain(total));
     align(&mut table, 3);
     table
@@ -87,7 +103,7 @@ fn memory(program: &Program) -> Table {
         ("constants", Class::Constant),
         ("scalars", Class::Scalar),
     ];
-    let mut table = table(&["memory", "buffers", "bytes"]);
+    let mut table = table(&["memory at the greatest batch", "buffers", "bytes"]);
     for (name, class) in classes {
         let sizes = program.buffers.iter().filter(|buffer| buffer.class == class);
         let sizes: Vec<usize> = sizes.map(|buffer| buffer.ty.size_bytes(program.max_batch)).collect();

@@ -9,6 +9,8 @@ use kiln::runtime::{Fit, peak_resident_bytes, stop};
 
 kiln::include_compiled!("lenet");
 
+const IMAGE_SIZE: [usize; 2] = [28, 28];
+
 const USAGE: &str = "usage: mnist --data DIR [--epochs N] [--steps N] [--seed N] [--checkpoint FILE] [--resume FILE]
 
 Trains LeNet-5 on the IDX files in DIR (train-images-idx3-ubyte.gz and so on; with the t10k files alone, on the first 85 %).";
@@ -40,7 +42,16 @@ fn main() -> ExitCode {
 }
 
 fn run(Arguments { data, mut fit }: Arguments) -> Result<(), Box<dyn Error>> {
-    let (train, test) = mnist::load(data)?.normalized().train_test()?;
+    let images = mnist::load(&data)?;
+    for part in images.train.iter().chain(&images.test) {
+        if part.image_size() != IMAGE_SIZE {
+            let [height, width] = part.image_size();
+            return Err(
+                format!("`{}` holds images of {height}x{width} pixels: LeNet takes 28x28", data.display()).into()
+            );
+        }
+    }
+    let (train, test) = images.normalized().train_test()?;
     let train = DataLoader::new(train).batch_size(64).shuffle(true).seed(fit.seed);
     let test = DataLoader::new(test).batch_size(64);
     let mut trainer = lenet::Trainer::new(fit.seed)?;
@@ -54,9 +65,13 @@ fn run(Arguments { data, mut fit }: Arguments) -> Result<(), Box<dyn Error>> {
     if let Some(bytes) = peak_resident_bytes() {
         println!("{:<20} {:>12.1} KiB", "resident peak", bytes as f64 / 1024.0);
     }
-    match fitted.evaluation.and_then(|evaluation| evaluation.accuracy) {
-        Some(accuracy) => println!("test accuracy {:.2} %", accuracy * 100.0),
-        None => println!("stopped; resume with --resume"),
+    match (fitted.interrupted, &fit.checkpoint) {
+        (true, Some(path)) => println!("stopped; go on with --resume {}", path.display()),
+        (true, None) => println!("stopped; nothing was saved, as there is no --checkpoint"),
+        (false, _) => {}
+    }
+    if let Some(accuracy) = fitted.evaluation.and_then(|evaluation| evaluation.accuracy) {
+        println!("test accuracy {:.2} %", accuracy * 100.0);
     }
     Ok(())
 }

@@ -161,6 +161,11 @@ impl DataLoader {
         order
     }
 
+    /// The samples of one batch of epoch `epoch`, as indices into the data set.
+    pub fn samples(&self, epoch: u64, batch: usize) -> Vec<usize> {
+        self.order(epoch).into_iter().skip(batch.saturating_mul(self.batch_size)).take(self.batch_size).collect()
+    }
+
     /// All batches of epoch `epoch`.
     pub fn epoch(&self, epoch: u64) -> Epoch {
         self.epoch_from(epoch, 0)
