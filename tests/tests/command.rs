@@ -117,6 +117,30 @@ fn a_sound_model_passes_its_check() {
     assert_eq!(said.status, Some(0), "{}", said.err);
 }
 
+/// A pass that gave `tanh` for `relu` would be named, with what it has changed: here a swapped stage stands in for it.
+#[test]
+fn a_check_names_the_step_that_changes_a_value() {
+    let folder = folder();
+    kiln_in(folder.path(), &["dump", "mlp"], &[("KILN_DUMP", ".")]);
+    let graph = fs::read_to_string(folder.path().join("06_simplify.train_step.ir")).expect("the dump is there");
+    let wrong = graph.replace("%relu_1 = relu ", "%relu_1 = tanh ");
+    assert_ne!(graph, wrong);
+    fs::write(folder.path().join("wrong.ir"), wrong).expect("the folder is writable");
+    let said = kiln_in(folder.path(), &["check", "mlp", "--batch", "1"], &[("KILN_IR", "fuse:wrong.ir")]);
+    assert_eq!(said.status, Some(1), "{}", said.out);
+    assert!(said.err.contains("error[K0207]: `fuse` changes `loss` of train_step: it differs by "), "{}", said.err);
+    assert!(
+        said.out.lines().any(|line| line.starts_with("simplify         train_step") && line.ends_with("  ok")),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out.lines().last().is_some_and(|line| line.starts_with("fuse ") && line.ends_with("  DIFFERS")),
+        "{}",
+        said.out
+    );
+}
+
 #[test]
 fn a_file_goes_the_same_way_as_a_model() {
     let folder = folder();
