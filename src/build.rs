@@ -50,7 +50,10 @@ pub fn emit<M: Module>(training: &Training<M>, compiler: &Compiler, folder: &Pat
     let archive = archive(&object.bytes, &format!("{library}.o"));
     let archive_path = folder.join(format!("lib{library}.a"));
     let archive = archive.map_err(|source| Error::File { action: "make", path: archive_path.clone(), source })?;
-    write_all(&[(archive_path, archive), (folder.join(format!("{library}.rs")), bindings(program).into_bytes())])?;
+    write_all(&[
+        (archive_path, archive),
+        (folder.join(format!("{library}.rs")), bindings(program, &object.required_features).into_bytes()),
+    ])?;
     Ok(library)
 }
 
@@ -79,8 +82,8 @@ fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
 }
 
 /// The module that the user's crate includes: the program's tables, and a trainer whose steps take the model's own inputs.
-fn bindings(program: &Program) -> String {
-    let tables = kiln_codegen_cpu::bindings(program, "::kiln::runtime");
+fn bindings(program: &Program, required_features: &[String]) -> String {
+    let tables = kiln_codegen_cpu::bindings(program, required_features, "::kiln::runtime");
     let name = &program.name;
     let steps: String = program.entries.iter().map(|entry| step(program, entry)).collect();
     let module = format!(

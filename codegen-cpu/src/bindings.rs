@@ -9,10 +9,11 @@ use kiln_runtime::abi::{self, KernelContext, KernelFn};
 use crate::object::symbol;
 use crate::tables;
 
-/// Rust source of `pub static PROGRAM` for a program whose object file is linked in. `runtime` is the path of the runtime
+/// Rust source of `pub static PROGRAM` for a program whose object file is linked in and needs these features. `runtime` is the path of the runtime
 /// crate, usually `::kiln::runtime`.
-pub fn bindings(program: &Program, runtime: &str) -> String {
-    let tables = tables::runtime_program(program, &vec![absent as KernelFn; program.kernels.len()]);
+pub fn bindings(program: &Program, required_features: &[String], runtime: &str) -> String {
+    let mut tables = tables::runtime_program(program, &vec![absent as KernelFn; program.kernels.len()]);
+    tables.required_features = required_features.iter().map(|name| name.clone().into()).collect();
     let mut text = String::new();
     write_source(&mut text, program, &tables, runtime).expect("writing to a string does not fail");
     text
@@ -78,7 +79,8 @@ fn write_source(text: &mut String, program: &Program, tables: &abi::Program, run
         }
         writeln!(text, "            ]),\n        }},")?;
     }
-    writeln!(text, "    ]),\n    code: None,\n}};")
+    let features: Vec<String> = tables.required_features.iter().map(|name| format!("Borrowed({name:?})")).collect();
+    writeln!(text, "    ]),\n    required_features: Borrowed(&[{}]),\n    code: None,\n}};", features.join(", "))
 }
 
 fn write_slot(text: &mut String, slot: &abi::Slot) -> std::fmt::Result {

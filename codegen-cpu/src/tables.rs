@@ -44,6 +44,7 @@ pub(crate) fn runtime_program(program: &Program, kernels: &[KernelFn]) -> abi::P
                 steps: entry.steps.iter().map(step).collect(),
             })
             .collect(),
+        required_features: Default::default(),
         code: None,
     }
 }

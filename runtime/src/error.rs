@@ -44,6 +44,17 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The processor lacks instructions that the program was compiled for.
+    #[error(
+        "program `{program}` was compiled for a processor with {missing}, which this one lacks; \
+         compile it here, or with `Compiler::portable`"
+    )]
+    Processor {
+        /// The program.
+        program: String,
+        /// The missing instruction sets.
+        missing: String,
+    },
     /// The program was compiled without this entry point.
     #[error("program `{program}` has no entry `{entry}`; it has {known}")]
     NoEntry {

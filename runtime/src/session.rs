@@ -4,6 +4,7 @@ mod check;
 mod initialize;
 mod input;
 mod launch;
+mod processor;
 mod program_ref;
 mod view;
 
@@ -65,6 +66,7 @@ impl Session {
     pub fn with_pool(program: impl Into<ProgramRef>, seed: u64, pool: Pool) -> Result<Session, Error> {
         let program = program.into();
         check::check(&program)?;
+        processor::check(&program)?;
         let mut arena = Arena::new(program.arena_bytes, "arena")?;
         initialize::initialize(&program, seed, &mut arena);
 

@@ -27,6 +27,8 @@ pub struct Program {
     pub constants: Cow<'static, [Constant]>,
     /// The entry points. Names are unique.
     pub entries: Cow<'static, [Entry]>,
+    /// Instruction sets that the kernels use, in Cranelift's names; empty for code that this process compiled for its own processor.
+    pub required_features: Cow<'static, [Cow<'static, str>]>,
     /// Owner of the memory that holds the kernels' code, released with the program. `None` when the code is linked
     /// into the binary.
     pub code: Option<Arc<dyn Any + Send + Sync>>,

@@ -195,5 +195,6 @@ pub static PROGRAM: Program = Program {
             steps: Borrowed(&[CHECK_LABELS, MEAN_SQUARE]),
         },
     ]),
+    required_features: Borrowed(&[]),
     code: None,
 };

@@ -203,6 +203,17 @@ fn memory_is_reported_by_class() {
 }
 
 #[test]
+fn a_processor_that_lacks_instructions_is_told_before_it_meets_them() {
+    let mut program = PROGRAM.clone();
+    program.required_features = Owned(vec!["sse9".into(), "avx1024".into()]);
+    let error = Session::new(Arc::new(program), 0).map(|_| ()).map_err(|error| error.to_string());
+    if cfg!(target_arch = "x86_64") {
+        let error = error.expect_err("no processor has these");
+        assert!(error.contains("sse9, avx1024, which this one lacks"), "{error}");
+    }
+}
+
+#[test]
 fn malformed_programs_are_refused() {
     type Change = fn(&mut Program);
     let cases: [(Change, &str); 8] = [
