@@ -47,12 +47,15 @@ fn lenet_is_scheduled() {
     // Four kernels more than groups: weight and bias gradients of the convolutions have partial results.
     assert_eq!(program.entries[0].steps.len(), 29, "{program}");
     let schedules = [
-        ("conv1_bias_relu", "thread(n) grain(13) contract(m: oc; n: oh:14 ow; k: kh kw; pack b; a 1)"),
-        ("conv2_input_grad", "thread(n) grain(3) contract(m: c; n: h:5 w; k: oc kh kw; pack b; a 1)"),
-        ("conv2_weight_grad_update_partial", "thread(n) grain(6) contract(m: oc; n: c kh kw; k: oh ow; pack b; a 1)"),
-        ("fc1_bias_relu", "thread(o_block) grain(2) contract(m: b:64; n: o; k: i; pack b)"),
-        ("fc1_input_grad", "thread(b) grain(42) contract(m: b:64; n: i:224; k: o)"),
-        ("fc1_weight_grad_update", "thread(o) grain(70) contract(m: o:70; n: i; k: b:64)"),
+        ("conv1_bias_relu", "thread(n) grain(13) contract(m: oc; n: oh:14 ow; k: kh kw; pack b; a 1) vector(ow:4)"),
+        ("conv2_input_grad", "thread(n) grain(3) contract(m: c; n: h:5 w; k: oc kh kw; pack b; a 1) vector(w:4)"),
+        (
+            "conv2_weight_grad_update_partial",
+            "thread(n) grain(6) contract(m: oc; n: c kh kw; k: oh ow; pack b; a 1) vector(kw:4)",
+        ),
+        ("fc1_bias_relu", "thread(o_block) grain(2) contract(m: b:64; n: o; k: i; pack b) vector(o:4)"),
+        ("fc1_input_grad", "thread(b) grain(42) contract(m: b:64; n: i:224; k: o) vector(i:4)"),
+        ("fc1_weight_grad_update", "thread(o) grain(70) contract(m: o:70; n: i; k: b:64) vector(i:4)"),
         ("fc1_bias_grad_update", "grain(1) vector(i:4)"),
         ("pool_grad", "thread(n) grain(2) vector(w_q:4) unroll(h_r w_r kh kw)"),
     ];

@@ -1,7 +1,7 @@
 //! Decides which values are computed together, and so which are ever stored.
 //!
 //! Every value that is not given and not computed inside its users (views, fills) gets the name of a kernel. A kernel has shared loops
-//! (see [`Domain`]) and, inside them, reductions and loops of single members. Three rounds merge kernels, each merge kept only if the
+//! (see `domain.rs`) and, inside them, reductions and loops of single members. Three rounds merge kernels, each merge kept only if the
 //! result is legal and no third kernel would have to run in its middle:
 //!
 //! 1. a value with one user goes where it is used: it is then never stored;
@@ -15,7 +15,7 @@
 //! A contraction or a window takes pointwise work of its own shape (bias, activation, residual, optimiser update) as epilogue and
 //! nothing else. Rows take everything: softmax, its loss and their backward are one kernel with one row an iteration.
 //!
-//! **Before:** an optimised graph without `detach` and without dead values. **After:** the same graph; `Node::kernel` is set for every value
+//! **Before:** an optimised graph without `detach` and without dead values. **After:** the same results, some values twice; `Node::kernel` is set for every value
 //! that a kernel computes.
 //!
 //! ```text
