@@ -38,6 +38,8 @@ fn has(feature: &str) -> bool {
         "avx" => "avx",
         "avx2" => "avx2",
         "fma" => "fma",
+        "avx_vnni" => "avxvnni",
+        "avx512vnni" => "avx512vnni",
         "avx512bitalg" => "avx512bitalg",
         "avx512dq" => "avx512dq",
         "avx512f" => "avx512f",
