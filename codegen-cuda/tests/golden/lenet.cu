@@ -8,8 +8,8 @@
 //     4  fc1_bias_relu(max_pool_1, fc1.weight, fc1.bias, relu_2)
 //     5  fc2_bias_relu(relu_2, fc2.weight, fc2.bias, relu_3)
 //     6  fc3_bias(relu_3, fc3.weight, fc3.bias, fc3.add)
-//     7  amax_softmax(fc3.add, y, sum, sub, d_sub)
-//     8  sum_log(y, sub, sum, loss)
+//     7  amax_softmax(fc3.add, y, where_7, d_sub)
+//     8  sum(where_7, loss)
 //     9  fc3_bias_grad_update(d_sub, lr, optimizer.fc3.bias.momentum_buffer, fc3.bias)
 //    10  fc3_input_grad(d_sub, fc3.weight, relu_3, d_fc2.add)
 //    11  fc3_weight_grad_update(d_sub, relu_3, lr, optimizer.fc3.weight.momentum_buffer, fc3.weight)
@@ -19,15 +19,15 @@
 //    15  fc1_bias_grad_update(d_fc1.add, lr, optimizer.fc1.bias.momentum_buffer, fc1.bias)
 //    16  fc1_input_grad(d_fc1.add, fc1.weight, d_reshape)
 //    17  fc1_weight_grad_update(d_fc1.add, max_pool_1, lr, optimizer.fc1.weight.momentum_buffer, fc1.weight)
-//    18  max_pool_grad(cast, d_reshape, relu_1, d_conv2.add)
-//    19  conv2_bias_grad_update_partial(d_conv2.add, d_conv2.bias_partial)
+//    18  max_pool_grad(cast, d_reshape, relu_1)
+//    19  conv2_bias_grad_update_partial(relu_1, d_conv2.bias_partial)
 //    20  conv2_bias_grad_update(lr, d_conv2.bias_partial, optimizer.conv2.bias.momentum_buffer, conv2.bias)
-//    21  conv2_input_grad(d_conv2.add, conv2.weight, d_max_pool)
-//    22  max_pool_grad_2(cast_1, d_max_pool, relu, d_conv1.add)
-//    23  conv2_weight_grad_update_partial(max_pool, d_conv2.add, d_conv2.weight_partial)
+//    21  conv2_input_grad(relu_1, conv2.weight, d_max_pool)
+//    22  max_pool_grad_2(cast_1, d_max_pool, relu)
+//    23  conv2_weight_grad_update_partial(max_pool, relu_1, d_conv2.weight_partial)
 //    24  conv2_weight_grad_update(lr, d_conv2.weight_partial, optimizer.conv2.weight.momentum_buffer, conv2.weight)
-//    25  conv1_bias_grad_update_partial(d_conv1.add, d_conv1.bias_partial)
-//    26  conv1_weight_grad_update_partial(x, d_conv1.add, d_conv1.weight_partial)
+//    25  conv1_bias_grad_update_partial(relu, d_conv1.bias_partial)
+//    26  conv1_weight_grad_update_partial(x, relu, d_conv1.weight_partial)
 //    27  conv1_weight_grad_update(lr, d_conv1.weight_partial, optimizer.conv1.weight.momentum_buffer, conv1.weight)
 //    28  conv1_bias_grad_update(lr, d_conv1.bias_partial, optimizer.conv1.bias.momentum_buffer, conv1.bias)
 
@@ -289,27 +289,17 @@ extern "C" __global__ void __launch_bounds__(256) max_pool(
     const int oh = position / 14 % 14;
     const int ow = position % 14;
 
-    // max_pool_2 = max, max_pool_index_1 = argmax over (kh, kw).
-    float max_pool_2 = -INFINITY;
-    i64 max_pool_index_1 = 0;
-    float max_pool_index_1_best = -INFINITY;
-    #pragma unroll
-    for (int kh = 0; kh < 2; ++kh) {
-        #pragma unroll
-        for (int kw = 0; kw < 2; ++kw) {
-            const float relu_2 = relu[n * 4704 + c * 784 + (oh * 2 + kh) * 28 + ow * 2 + kw];
-            max_pool_2 = kiln_max(max_pool_2, relu_2);
-            const float max_pool_index_1_value = relu_2;
-            if (kiln_exceeds(max_pool_index_1_value, max_pool_index_1_best)) {
-                max_pool_index_1_best = max_pool_index_1_value;
-                max_pool_index_1 = kh * 2 + kw;
-            }
-        }
-    }
-
-    // Epilogue.
-    max_pool[n * 1176 + c * 196 + oh * 14 + ow] = max_pool_2;
-    cast_1[n * 1176 + c * 196 + oh * 14 + ow] = (u8)max_pool_index_1;
+    // The value.
+    const float tap = relu[n * 4704 + c * 784 + oh * 2 * 28 + ow * 2];
+    const float tap_2 = relu[n * 4704 + c * 784 + oh * 2 * 28 + ow * 2 + 1];
+    const bool better = tap_2 > tap || tap_2 != tap_2 && tap == tap;
+    const float best = better ? tap_2 : tap;
+    const float tap_3 = relu[n * 4704 + c * 784 + (oh * 2 + 1) * 28 + ow * 2];
+    const bool better_2 = tap_3 > best || tap_3 != tap_3 && best == best;
+    const float best_2 = better_2 ? tap_3 : best;
+    const float tap_4 = relu[n * 4704 + c * 784 + (oh * 2 + 1) * 28 + ow * 2 + 1];
+    max_pool[n * 1176 + c * 196 + oh * 14 + ow] = kiln_max(kiln_max(kiln_max(tap, tap_2), tap_3), tap_4);
+    cast_1[n * 1176 + c * 196 + oh * 14 + ow] = (u8)(i64)(tap_4 > best_2 || tap_4 != tap_4 && best_2 == best_2 ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
 }
 
 // conv2_bias_relu
@@ -419,27 +409,17 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_2(
     const int oh = position / 5 % 5;
     const int ow = position % 5;
 
-    // max_pool_1_2 = max, max_pool_index = argmax over (kh, kw).
-    float max_pool_1_2 = -INFINITY;
-    i64 max_pool_index = 0;
-    float max_pool_index_best = -INFINITY;
-    #pragma unroll
-    for (int kh = 0; kh < 2; ++kh) {
-        #pragma unroll
-        for (int kw = 0; kw < 2; ++kw) {
-            const float relu_1_2 = relu_1[n * 1600 + c * 100 + (oh * 2 + kh) * 10 + ow * 2 + kw];
-            max_pool_1_2 = kiln_max(max_pool_1_2, relu_1_2);
-            const float max_pool_index_value = relu_1_2;
-            if (kiln_exceeds(max_pool_index_value, max_pool_index_best)) {
-                max_pool_index_best = max_pool_index_value;
-                max_pool_index = kh * 2 + kw;
-            }
-        }
-    }
-
-    // Epilogue.
-    max_pool_1[n * 400 + c * 25 + oh * 5 + ow] = max_pool_1_2;
-    cast[n * 400 + c * 25 + oh * 5 + ow] = (u8)max_pool_index;
+    // The value.
+    const float tap = relu_1[n * 1600 + c * 100 + oh * 2 * 10 + ow * 2];
+    const float tap_2 = relu_1[n * 1600 + c * 100 + oh * 2 * 10 + ow * 2 + 1];
+    const bool better = tap_2 > tap || tap_2 != tap_2 && tap == tap;
+    const float best = better ? tap_2 : tap;
+    const float tap_3 = relu_1[n * 1600 + c * 100 + (oh * 2 + 1) * 10 + ow * 2];
+    const bool better_2 = tap_3 > best || tap_3 != tap_3 && best == best;
+    const float best_2 = better_2 ? tap_3 : best;
+    const float tap_4 = relu_1[n * 1600 + c * 100 + (oh * 2 + 1) * 10 + ow * 2 + 1];
+    max_pool_1[n * 400 + c * 25 + oh * 5 + ow] = kiln_max(kiln_max(kiln_max(tap, tap_2), tap_3), tap_4);
+    cast[n * 400 + c * 25 + oh * 5 + ow] = (u8)(i64)(tap_4 > best_2 || tap_4 != tap_4 && best_2 == best_2 ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
 }
 
 // fc1_bias_relu
@@ -683,12 +663,11 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
 //   from     examples/mnist/src/model.rs:45:30
 //   launch   ceil(B / 256) blocks of 256 threads: one thread for each (n)
 //   reads    48 * B bytes
-//   writes   84 * B bytes
+//   writes   44 * B bytes
 extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     const float* __restrict__ fc3_add,  // [B, 10]
     const i64* __restrict__ y,          // [B]
-    float* __restrict__ sum,            // [B, 1]
-    float* __restrict__ sub,            // [B, 10]
+    float* __restrict__ where_7,        // [B, 1]
     float* __restrict__ d_sub,          // [B, 10]
     const int B,                        // at most 64
     kiln_fault* fault
@@ -711,43 +690,45 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
         d_log += -(y_2_2 == (i64)i ? d_sum_3 : 0.0f);
     }
 
-    // sum_2 = sum over (i_2).
-    float sum_2 = 0.0f;
+    // sum = sum over (i_2).
+    float sum = 0.0f;
     for (int i_2 = 0; i_2 < 10; ++i_2) {
-        sum_2 += expf(fc3_add[n * 10 + i_2] - amax);
+        sum += expf(fc3_add[n * 10 + i_2] - amax);
     }
 
     // From the results so far.
-    sum[n] = sum_2;
-    const float d_sum = d_log / sum_2;
+    const float log_ = logf(sum);
 
-    // Each (i_3).
+    // where_7_2 = sum over (i_3).
+    float where_7_2 = 0.0f;
     for (int i_3 = 0; i_3 < 10; ++i_3) {
-        const float sub_2 = fc3_add[n * 10 + i_3] - amax;
-        sub[n * 10 + i_3] = sub_2;
-        d_sub[n * 10 + i_3] = (y_2_2 == (i64)i_3 ? d_sum_3 : 0.0f) + expf(sub_2) * d_sum;
+        where_7_2 += y_2_2 == (i64)i_3 ? fc3_add[n * 10 + i_3] - amax - log_ : 0.0f;
+    }
+
+    // From the results so far.
+    where_7[n] = where_7_2;
+    const float d_sum = d_log / sum;
+
+    // Each (i_4).
+    for (int i_4 = 0; i_4 < 10; ++i_4) {
+        d_sub[n * 10 + i_4] = (y_2_2 == (i64)i_4 ? d_sum_3 : 0.0f) + expf(fc3_add[n * 10 + i_4] - amax) * d_sum;
     }
 }
 
-// sum_log
+// sum
 //   from     examples/mnist/src/model.rs:45:30
 //   launch   1 block of 256 threads: one block
-//   reads    52 * B bytes
+//   reads    4 * B bytes
 //   writes   4 bytes
-extern "C" __global__ void __launch_bounds__(256) sum_log(
-    const i64* __restrict__ y,      // [B]
-    const float* __restrict__ sub,  // [B, 10]
-    const float* __restrict__ sum,  // [B, 1]
-    float* __restrict__ neg,        // []
-    const int B,                    // at most 64
-    kiln_fault* fault
+extern "C" __global__ void __launch_bounds__(256) sum(
+    const float* __restrict__ where_7,  // [B, 1]
+    float* __restrict__ neg,            // []
+    const int B                         // at most 64
 ) {
-    // sum_3 = sum over (n, i), shared by the block's threads.
+    // sum_3 = sum over (n), shared by the block's threads.
     float sum_3 = 0.0f;
-    for (int step = threadIdx.x; step < 10 * B; step += 256) {
-        const int n = step / 10;
-        const int i = step % 10;
-        sum_3 += kiln_check(y[n], 10, 0, blockIdx.x, fault) == (i64)i ? sub[n * 10 + i] - logf(sum[n]) : 0.0f;
+    for (int n = threadIdx.x; n < B; n += 256) {
+        sum_3 += where_7[n];
     }
     sum_3 = kiln_block_reduce<kiln_sum>(sum_3);
 
@@ -1343,17 +1324,16 @@ extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
 // max_pool_grad
 //   from     examples/mnist/src/model.rs:31:31
 //            examples/mnist/src/model.rs:31:38
-//   launch   ceil(1600 * B / 256) blocks of 256 threads: one thread for each (n, c, h_q, w_q, h_r, w_r)
+//   launch   ceil(1600 * B / 256) blocks of 256 threads: one thread for each (n, c, h_q, h_r, w_r, w_q)
 //   reads    8400 * B bytes
 //   writes   6400 * B bytes
 extern "C" __global__ void __launch_bounds__(256) max_pool_grad(
     const u8* __restrict__ cast,          // [B, 16, 5, 5]
     const float* __restrict__ d_reshape,  // [B, 16, 5, 5]
-    const float* __restrict__ relu_1,     // [B, 16, 10, 10]
-    float* __restrict__ d_conv2_add,      // [B, 16, 10, 10]
+    float* __restrict__ relu_1,           // [B, 16, 10, 10], in place
     const int B                           // at most 64
 ) {
-    // This thread's (n, c, h_q, w_q, h_r, w_r).
+    // This thread's (n, c, h_q, h_r, w_r, w_q).
     const int position = blockIdx.x * 256 + threadIdx.x;
     if (position >= 1600 * B) {
         return;
@@ -1361,9 +1341,9 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad(
     const int n = position / 1600;
     const int c = position / 100 % 16;
     const int h_q = position / 20 % 5;
-    const int w_q = position / 4 % 5;
-    const int h_r = position / 2 % 2;
-    const int w_r = position % 2;
+    const int h_r = position / 10 % 2;
+    const int w_r = position / 5 % 2;
+    const int w_q = position % 5;
 
     // d_relu_1 = sum over (kh, kw).
     float d_relu_1 = 0.0f;
@@ -1382,7 +1362,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad(
     }
 
     // Epilogue.
-    d_conv2_add[n * 1600 + c * 100 + (h_q * 2 + h_r) * 10 + w_q * 2 + w_r] = relu_1[n * 1600 + c * 100 + (h_q * 2 + h_r) * 10 + w_q * 2 + w_r] > 0.0f ? d_relu_1 : 0.0f;
+    relu_1[n * 1600 + c * 100 + (h_q * 2 + h_r) * 10 + w_r + w_q * 2] = relu_1[n * 1600 + c * 100 + (h_q * 2 + h_r) * 10 + w_r + w_q * 2] > 0.0f ? d_relu_1 : 0.0f;
 }
 
 // conv2_bias_grad_update_partial
@@ -1538,17 +1518,16 @@ extern "C" __global__ void __launch_bounds__(256) conv2_input_grad(
 // max_pool_grad_2
 //   from     examples/mnist/src/model.rs:30:31
 //            examples/mnist/src/model.rs:30:38
-//   launch   ceil(4704 * B / 256) blocks of 256 threads: one thread for each (n, c, h_q, w_q, h_r, w_r)
+//   launch   ceil(4704 * B / 256) blocks of 256 threads: one thread for each (n, c, h_q, h_r, w_r, w_q)
 //   reads    24696 * B bytes
 //   writes   18816 * B bytes
 extern "C" __global__ void __launch_bounds__(256) max_pool_grad_2(
     const u8* __restrict__ cast_1,         // [B, 6, 14, 14]
     const float* __restrict__ d_max_pool,  // [B, 6, 14, 14]
-    const float* __restrict__ relu,        // [B, 6, 28, 28]
-    float* __restrict__ d_conv1_add,       // [B, 6, 28, 28]
+    float* __restrict__ relu,              // [B, 6, 28, 28], in place
     const int B                            // at most 64
 ) {
-    // This thread's (n, c, h_q, w_q, h_r, w_r).
+    // This thread's (n, c, h_q, h_r, w_r, w_q).
     const int position = blockIdx.x * 256 + threadIdx.x;
     if (position >= 4704 * B) {
         return;
@@ -1556,9 +1535,9 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad_2(
     const int n = position / 4704;
     const int c = position / 784 % 6;
     const int h_q = position / 56 % 14;
-    const int w_q = position / 4 % 14;
-    const int h_r = position / 2 % 2;
-    const int w_r = position % 2;
+    const int h_r = position / 28 % 2;
+    const int w_r = position / 14 % 2;
+    const int w_q = position % 14;
 
     // d_relu = sum over (kh, kw).
     float d_relu = 0.0f;
@@ -1577,7 +1556,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad_2(
     }
 
     // Epilogue.
-    d_conv1_add[n * 4704 + c * 784 + (h_q * 2 + h_r) * 28 + w_q * 2 + w_r] = relu[n * 4704 + c * 784 + (h_q * 2 + h_r) * 28 + w_q * 2 + w_r] > 0.0f ? d_relu : 0.0f;
+    relu[n * 4704 + c * 784 + (h_q * 2 + h_r) * 28 + w_r + w_q * 2] = relu[n * 4704 + c * 784 + (h_q * 2 + h_r) * 28 + w_r + w_q * 2] > 0.0f ? d_relu : 0.0f;
 }
 
 // conv2_weight_grad_update_partial

@@ -4,8 +4,8 @@
 //     0  fc_0_bias_relu(x, fc.0.weight, fc.0.bias, relu)
 //     1  fc_1_bias_relu(relu, fc.1.weight, fc.1.bias, relu_1)
 //     2  fc_2_bias(relu_1, fc.2.weight, fc.2.bias, fc.2.add)
-//     3  amax_softmax(fc.2.add, y, sum, sub, d_sub)
-//     4  sum_log(y, sub, sum, loss)
+//     3  amax_softmax(fc.2.add, y, where_5, d_sub)
+//     4  sum(where_5, loss)
 //     5  fc_2_bias_grad_update(d_sub, lr, fc.2.bias)
 //     6  fc_2_input_grad(d_sub, fc.2.weight, relu_1, d_fc.1.add)
 //     7  fc_2_weight_grad_update(d_sub, relu_1, lr, fc.2.weight)
@@ -406,12 +406,11 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
 //   from     src/models/mlp.rs:37:30
 //   launch   ceil(B / 256) blocks of 256 threads: one thread for each (n)
 //   reads    48 * B bytes
-//   writes   84 * B bytes
+//   writes   44 * B bytes
 extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     const float* __restrict__ fc_2_add,  // [B, 10]
     const i64* __restrict__ y,           // [B]
-    float* __restrict__ sum,             // [B, 1]
-    float* __restrict__ sub,             // [B, 10]
+    float* __restrict__ where_5,         // [B, 1]
     float* __restrict__ d_sub,           // [B, 10]
     const int B,                         // at most 64
     kiln_fault* fault
@@ -434,43 +433,45 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
         d_log += -(y_2_2 == (i64)i ? d_sum_3 : 0.0f);
     }
 
-    // sum_2 = sum over (i_2).
-    float sum_2 = 0.0f;
+    // sum = sum over (i_2).
+    float sum = 0.0f;
     for (int i_2 = 0; i_2 < 10; ++i_2) {
-        sum_2 += expf(fc_2_add[n * 10 + i_2] - amax);
+        sum += expf(fc_2_add[n * 10 + i_2] - amax);
     }
 
     // From the results so far.
-    sum[n] = sum_2;
-    const float d_sum = d_log / sum_2;
+    const float log_ = logf(sum);
 
-    // Each (i_3).
+    // where_5_2 = sum over (i_3).
+    float where_5_2 = 0.0f;
     for (int i_3 = 0; i_3 < 10; ++i_3) {
-        const float sub_2 = fc_2_add[n * 10 + i_3] - amax;
-        sub[n * 10 + i_3] = sub_2;
-        d_sub[n * 10 + i_3] = (y_2_2 == (i64)i_3 ? d_sum_3 : 0.0f) + expf(sub_2) * d_sum;
+        where_5_2 += y_2_2 == (i64)i_3 ? fc_2_add[n * 10 + i_3] - amax - log_ : 0.0f;
+    }
+
+    // From the results so far.
+    where_5[n] = where_5_2;
+    const float d_sum = d_log / sum;
+
+    // Each (i_4).
+    for (int i_4 = 0; i_4 < 10; ++i_4) {
+        d_sub[n * 10 + i_4] = (y_2_2 == (i64)i_4 ? d_sum_3 : 0.0f) + expf(fc_2_add[n * 10 + i_4] - amax) * d_sum;
     }
 }
 
-// sum_log
+// sum
 //   from     src/models/mlp.rs:37:30
 //   launch   1 block of 256 threads: one block
-//   reads    52 * B bytes
+//   reads    4 * B bytes
 //   writes   4 bytes
-extern "C" __global__ void __launch_bounds__(256) sum_log(
-    const i64* __restrict__ y,      // [B]
-    const float* __restrict__ sub,  // [B, 10]
-    const float* __restrict__ sum,  // [B, 1]
-    float* __restrict__ neg,        // []
-    const int B,                    // at most 64
-    kiln_fault* fault
+extern "C" __global__ void __launch_bounds__(256) sum(
+    const float* __restrict__ where_5,  // [B, 1]
+    float* __restrict__ neg,            // []
+    const int B                         // at most 64
 ) {
-    // sum_3 = sum over (n, i), shared by the block's threads.
+    // sum_3 = sum over (n), shared by the block's threads.
     float sum_3 = 0.0f;
-    for (int step = threadIdx.x; step < 10 * B; step += 256) {
-        const int n = step / 10;
-        const int i = step % 10;
-        sum_3 += kiln_check(y[n], 10, 0, blockIdx.x, fault) == (i64)i ? sub[n * 10 + i] - logf(sum[n]) : 0.0f;
+    for (int n = threadIdx.x; n < B; n += 256) {
+        sum_3 += where_5[n];
     }
     sum_3 = kiln_block_reduce<kiln_sum>(sum_3);
 
