@@ -248,6 +248,24 @@ impl Graph {
         }
     }
 
+    /// The same graph with its values numbered in their order: equal to what its text reads back as, also in what passes make of it.
+    pub fn compacted(&self) -> Graph {
+        let mut graph = Graph::new(self.name.clone());
+        graph.max_batch = self.max_batch;
+        let mut numbers: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+        for value in self.order() {
+            let operands: Vec<ValueId> = self.operands(value).iter().map(|operand| numbers[operand]).collect();
+            numbers.insert(value, graph.insert(self.node(value).clone(), &operands));
+        }
+        let output = |output: &Output| Output {
+            name: output.name.clone(),
+            value: numbers[&output.value],
+            updates: output.updates.map(|input| numbers[&input]),
+        };
+        graph.outputs = self.outputs.iter().map(output).collect();
+        graph
+    }
+
     /// Removes everything that no output needs; inputs stay, they are the graph's signature.
     pub fn remove_dead(&mut self) {
         let mut live: BTreeSet<ValueId> = BTreeSet::new();

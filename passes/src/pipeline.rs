@@ -135,7 +135,8 @@ pub fn run_graph(
             Step::Fuse => fuse::run(&mut graph),
             _ => {}
         }
-        match (Watch { unit, observer }).graph(step, graph)? {
+        // What goes on is what the dump says and no more, so that a dump that is read back compiles to the same program.
+        match (Watch { unit, observer }).graph(step, graph.compacted())? {
             Some(next) => graph = next,
             None => return Ok(None),
         }

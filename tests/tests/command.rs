@@ -245,12 +245,12 @@ fn dumps_are_one_file_for_each_step_that_changed_something() {
         "07_fuse.train_step.ir",
         "07_fuse.predict.ir",
         "08_lower.eval_loss.ir",
-        "12_plan_memory.lenet.ir",
+        "13_plan_memory.lenet.ir",
     ] {
         assert!(names.contains(needed), "{needed} is not among {names:?}");
     }
     assert!(!names.contains("04_autodiff.predict.ir"), "{names:?}");
-    assert_eq!(text("12_plan_memory.lenet.ir"), said.out);
+    assert_eq!(text("13_plan_memory.lenet.ir"), said.out);
     for unit in ["train_step", "eval_loss", "predict"] {
         let of_unit: Vec<String> = names.iter().filter(|name| name.contains(unit)).map(|name| text(name)).collect();
         assert!(of_unit.windows(2).all(|pair| pair[0] != pair[1]), "{unit}: two dumps are equal");

@@ -8,8 +8,8 @@
 //     4  fc1_bias_relu(max_pool_1, fc1.weight, fc1.bias, relu_2)
 //     5  fc2_bias_relu(relu_2, fc2.weight, fc2.bias, relu_3)
 //     6  fc3_bias(relu_3, fc3.weight, fc3.bias, fc3.add)
-//     7  amax_softmax(fc3.add, y, where_7, d_sub)
-//     8  sum(where_7, loss)
+//     7  amax_softmax(fc3.add, y, where_1, d_sub)
+//     8  sum(where_1, loss)
 //     9  fc3_bias_grad_update(d_sub, lr, optimizer.fc3.bias.momentum_buffer, fc3.bias)
 //    10  fc3_input_grad(d_sub, fc3.weight, relu_3, d_fc2.add)
 //    11  fc3_weight_grad_update(d_sub, relu_3, lr, optimizer.fc3.weight.momentum_buffer, fc3.weight)
@@ -667,7 +667,7 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
 extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     const float* __restrict__ fc3_add,  // [B, 10]
     const i64* __restrict__ y,          // [B]
-    float* __restrict__ where_7,        // [B, 1]
+    float* __restrict__ where_1,        // [B, 1]
     float* __restrict__ d_sub,          // [B, 10]
     const int B,                        // at most 64
     kiln_fault* fault
@@ -699,14 +699,14 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     // From the results so far.
     const float log_ = logf(sum);
 
-    // where_7_2 = sum over (i_3).
-    float where_7_2 = 0.0f;
+    // where_1_2 = sum over (i_3).
+    float where_1_2 = 0.0f;
     for (int i_3 = 0; i_3 < 10; ++i_3) {
-        where_7_2 += y_2_2 == (i64)i_3 ? fc3_add[n * 10 + i_3] - amax - log_ : 0.0f;
+        where_1_2 += y_2_2 == (i64)i_3 ? fc3_add[n * 10 + i_3] - amax - log_ : 0.0f;
     }
 
     // From the results so far.
-    where_7[n] = where_7_2;
+    where_1[n] = where_1_2;
     const float d_sum = d_log / sum;
 
     // Each (i_4).
@@ -721,14 +721,14 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
 //   reads    4 * B bytes
 //   writes   4 bytes
 extern "C" __global__ void __launch_bounds__(256) sum(
-    const float* __restrict__ where_7,  // [B, 1]
+    const float* __restrict__ where_1,  // [B, 1]
     float* __restrict__ neg,            // []
     const int B                         // at most 64
 ) {
     // sum_3 = sum over (n), shared by the block's threads.
     float sum_3 = 0.0f;
     for (int n = threadIdx.x; n < B; n += 256) {
-        sum_3 += where_7[n];
+        sum_3 += where_1[n];
     }
     sum_3 = kiln_block_reduce<kiln_sum>(sum_3);
 

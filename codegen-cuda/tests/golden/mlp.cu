@@ -4,8 +4,8 @@
 //     0  fc_0_bias_relu(x, fc.0.weight, fc.0.bias, relu)
 //     1  fc_1_bias_relu(relu, fc.1.weight, fc.1.bias, relu_1)
 //     2  fc_2_bias(relu_1, fc.2.weight, fc.2.bias, fc.2.add)
-//     3  amax_softmax(fc.2.add, y, where_5, d_sub)
-//     4  sum(where_5, loss)
+//     3  amax_softmax(fc.2.add, y, where_1, d_sub)
+//     4  sum(where_1, loss)
 //     5  fc_2_bias_grad_update(d_sub, lr, fc.2.bias)
 //     6  fc_2_input_grad(d_sub, fc.2.weight, relu_1, d_fc.1.add)
 //     7  fc_2_weight_grad_update(d_sub, relu_1, lr, fc.2.weight)
@@ -410,7 +410,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
 extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     const float* __restrict__ fc_2_add,  // [B, 10]
     const i64* __restrict__ y,           // [B]
-    float* __restrict__ where_5,         // [B, 1]
+    float* __restrict__ where_1,         // [B, 1]
     float* __restrict__ d_sub,           // [B, 10]
     const int B,                         // at most 64
     kiln_fault* fault
@@ -442,14 +442,14 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
     // From the results so far.
     const float log_ = logf(sum);
 
-    // where_5_2 = sum over (i_3).
-    float where_5_2 = 0.0f;
+    // where_1_2 = sum over (i_3).
+    float where_1_2 = 0.0f;
     for (int i_3 = 0; i_3 < 10; ++i_3) {
-        where_5_2 += y_2_2 == (i64)i_3 ? fc_2_add[n * 10 + i_3] - amax - log_ : 0.0f;
+        where_1_2 += y_2_2 == (i64)i_3 ? fc_2_add[n * 10 + i_3] - amax - log_ : 0.0f;
     }
 
     // From the results so far.
-    where_5[n] = where_5_2;
+    where_1[n] = where_1_2;
     const float d_sum = d_log / sum;
 
     // Each (i_4).
@@ -464,14 +464,14 @@ extern "C" __global__ void __launch_bounds__(256) amax_softmax(
 //   reads    4 * B bytes
 //   writes   4 bytes
 extern "C" __global__ void __launch_bounds__(256) sum(
-    const float* __restrict__ where_5,  // [B, 1]
+    const float* __restrict__ where_1,  // [B, 1]
     float* __restrict__ neg,            // []
     const int B                         // at most 64
 ) {
     // sum_3 = sum over (n), shared by the block's threads.
     float sum_3 = 0.0f;
     for (int n = threadIdx.x; n < B; n += 256) {
-        sum_3 += where_5[n];
+        sum_3 += where_1[n];
     }
     sum_3 = kiln_block_reduce<kiln_sum>(sum_3);
 
