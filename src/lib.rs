@@ -53,3 +53,8 @@ macro_rules! include_compiled {
         include!(concat!(env!("OUT_DIR"), "/kiln_", $name, ".rs"));
     };
 }
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "compiler"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
