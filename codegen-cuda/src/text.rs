@@ -86,14 +86,15 @@ impl Code {
     /// floating-point operations is that of the IR.
     pub(crate) fn binary(level: Level, operator: &str, left: &Code, right: &Code) -> Code {
         let tighter = match level {
-            Level::Or => Level::And,
-            Level::And => Level::Equality,
+            // `a || b && c` is right without parentheses, and read wrongly: compilers warn of it.
+            Level::Or | Level::And => Level::Equality,
             Level::Equality => Level::Relation,
             Level::Relation => Level::Sum,
             Level::Sum => Level::Product,
             _ => Level::Prefix,
         };
-        Code::new(format!("{} {operator} {}", left.at(level), right.at(tighter)), level)
+        let left = if left.level == level { left.at(level) } else { left.at(tighter) };
+        Code::new(format!("{left} {operator} {}", right.at(tighter)), level)
     }
 
     pub(crate) fn call(function: &str, arguments: &[Code]) -> Code {

@@ -292,14 +292,14 @@ extern "C" __global__ void __launch_bounds__(256) max_pool(
     // The value.
     const float tap = relu[n * 4704 + c * 784 + oh * 2 * 28 + ow * 2];
     const float tap_2 = relu[n * 4704 + c * 784 + oh * 2 * 28 + ow * 2 + 1];
-    const bool better = tap_2 > tap || tap_2 != tap_2 && tap == tap;
+    const bool better = tap_2 > tap || (tap_2 != tap_2 && tap == tap);
     const float best = better ? tap_2 : tap;
     const float tap_3 = relu[n * 4704 + c * 784 + (oh * 2 + 1) * 28 + ow * 2];
-    const bool better_2 = tap_3 > best || tap_3 != tap_3 && best == best;
+    const bool better_2 = tap_3 > best || (tap_3 != tap_3 && best == best);
     const float best_2 = better_2 ? tap_3 : best;
     const float tap_4 = relu[n * 4704 + c * 784 + (oh * 2 + 1) * 28 + ow * 2 + 1];
     max_pool[n * 1176 + c * 196 + oh * 14 + ow] = kiln_max(kiln_max(kiln_max(tap, tap_2), tap_3), tap_4);
-    cast_1[n * 1176 + c * 196 + oh * 14 + ow] = (u8)(i64)(tap_4 > best_2 || tap_4 != tap_4 && best_2 == best_2 ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
+    cast_1[n * 1176 + c * 196 + oh * 14 + ow] = (u8)(i64)(tap_4 > best_2 || (tap_4 != tap_4 && best_2 == best_2) ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
 }
 
 // conv2_bias_relu
@@ -412,14 +412,14 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_2(
     // The value.
     const float tap = relu_1[n * 1600 + c * 100 + oh * 2 * 10 + ow * 2];
     const float tap_2 = relu_1[n * 1600 + c * 100 + oh * 2 * 10 + ow * 2 + 1];
-    const bool better = tap_2 > tap || tap_2 != tap_2 && tap == tap;
+    const bool better = tap_2 > tap || (tap_2 != tap_2 && tap == tap);
     const float best = better ? tap_2 : tap;
     const float tap_3 = relu_1[n * 1600 + c * 100 + (oh * 2 + 1) * 10 + ow * 2];
-    const bool better_2 = tap_3 > best || tap_3 != tap_3 && best == best;
+    const bool better_2 = tap_3 > best || (tap_3 != tap_3 && best == best);
     const float best_2 = better_2 ? tap_3 : best;
     const float tap_4 = relu_1[n * 1600 + c * 100 + (oh * 2 + 1) * 10 + ow * 2 + 1];
     max_pool_1[n * 400 + c * 25 + oh * 5 + ow] = kiln_max(kiln_max(kiln_max(tap, tap_2), tap_3), tap_4);
-    cast[n * 400 + c * 25 + oh * 5 + ow] = (u8)(i64)(tap_4 > best_2 || tap_4 != tap_4 && best_2 == best_2 ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
+    cast[n * 400 + c * 25 + oh * 5 + ow] = (u8)(i64)(tap_4 > best_2 || (tap_4 != tap_4 && best_2 == best_2) ? 3.0f : (better_2 ? 2.0f : (better ? 1.0f : 0.0f)));
 }
 
 // fc1_bias_relu
