@@ -11,8 +11,8 @@ fn example_type() -> Type {
 
 /// A differentiable function of one floating tensor: its formula over `x`, and its derivative times the cotangent.
 macro_rules! unary {
-    ($($(#[$meta:meta])* $name:ident in [$low:literal, $high:literal]: |$x:ident, $dtype:ident| $value:expr; |$cx:ident| $vjp:expr;)*) => {$(
-        op! { $(#[$meta])* $name(x) }
+    ($($(#[doc = $text:literal])* $name:ident in [$low:literal, $high:literal]: |$x:ident, $dtype:ident| $value:expr; |$cx:ident| $vjp:expr;)*) => {$(
+        op! { $(#[doc = $text])* $name(x) }
 
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
@@ -113,8 +113,8 @@ unary! {
 
 /// A function of two tensors of a `number` or `float` dtype: its formula, and the gradients of both.
 macro_rules! binary {
-    ($($(#[$meta:meta])* $name:ident of $check:ident in [$low:literal, $high:literal]: $op:expr; |$cx:ident, $g:ident, $a:ident, $b:ident| $vjp:expr;)*) => {$(
-        op! { $(#[$meta])* $name(a, b) }
+    ($($(#[doc = $text:literal])* $name:ident of $check:ident in [$low:literal, $high:literal]: $op:expr; |$cx:ident, $g:ident, $a:ident, $b:ident| $vjp:expr;)*) => {$(
+        op! { $(#[doc = $text])* $name(a, b) }
 
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {

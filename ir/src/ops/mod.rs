@@ -1,5 +1,9 @@
 //! The op table: one row an op, in families. The definition, shape rule, formula and derivative of each stand together in the
 //! family's file.
+//!
+//! From a row follow the enum, the texts and serde here; the interpreter's meaning, the gradient and shape tests and the page of
+//! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
+//! through [`op_rows`](crate::op_rows).
 
 mod checks;
 mod contract;
@@ -26,7 +30,16 @@ use crate::op::{Definition, Example, Operator};
 use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
 
 macro_rules! table {
-    ($($text:literal => $name:ident,)*) => {
+    // `$d` is a dollar sign: without it, a macro cannot write one with parameters of its own.
+    (($d:tt) $($text:literal => $name:ident $(as $form:ident $method:ident)?,)*) => {
+        /// Calls a macro with every row that says how the op is called: `unary Exp "exp" exp;`, and so on (`float` is a function of real
+        /// numbers, of which integers become `f32`; `unary` keeps the dtype). The front end makes methods and
+        /// free functions of them.
+        #[macro_export]
+        macro_rules! op_rows {
+            ($d callback:ident) => { $d callback! { $($($form $name $text $method;)?)* } };
+        }
+
         /// Every op.
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
         pub enum Op { $(#[doc = concat!("`", $text, "`")] $name($name),)* }
@@ -70,6 +83,14 @@ macro_rules! table {
                 examples
             }
 
+            /// The documentation of the op of this name: formula, then gradient.
+            pub fn documentation(name: &str) -> Option<&'static str> {
+                match name {
+                    $($text => Some(<$name as Definition>::DOCUMENTATION),)*
+                    _ => None,
+                }
+            }
+
             fn rules(&self) -> &dyn Rules {
                 match self { $(Op::$name(op) => op,)* }
             }
@@ -78,6 +99,7 @@ macro_rules! table {
 }
 
 table! {
+    ($)
     "input" => Input,
     "constant" => Constant,
     "full" => Full,
@@ -88,29 +110,29 @@ table! {
     "sub" => Sub,
     "mul" => Mul,
     "div" => Div,
-    "maximum" => Maximum,
-    "minimum" => Minimum,
-    "pow" => Pow,
+    "maximum" => Maximum as binary maximum,
+    "minimum" => Minimum as binary minimum,
+    "pow" => Pow as binary pow,
     "neg" => Neg,
-    "abs" => Abs,
-    "exp" => Exp,
-    "log" => Log,
-    "sqrt" => Sqrt,
-    "tanh" => Tanh,
-    "erf" => Erf,
-    "sin" => Sin,
-    "cos" => Cos,
-    "sigmoid" => Sigmoid,
-    "relu" => Relu,
+    "abs" => Abs as unary abs,
+    "exp" => Exp as float exp,
+    "log" => Log as float log,
+    "sqrt" => Sqrt as float sqrt,
+    "tanh" => Tanh as float tanh,
+    "erf" => Erf as float erf,
+    "sin" => Sin as float sin,
+    "cos" => Cos as float cos,
+    "sigmoid" => Sigmoid as float sigmoid,
+    "relu" => Relu as unary relu,
     "cast" => Cast,
-    "detach" => Detach,
+    "detach" => Detach as unary detach,
 
-    "eq" => Eq,
-    "ne" => Ne,
-    "lt" => Lt,
-    "le" => Le,
-    "gt" => Gt,
-    "ge" => Ge,
+    "eq" => Eq as binary eq,
+    "ne" => Ne as binary ne,
+    "lt" => Lt as binary lt,
+    "le" => Le as binary le,
+    "gt" => Gt as binary gt,
+    "ge" => Ge as binary ge,
     "and" => And,
     "or" => Or,
     "not" => Not,

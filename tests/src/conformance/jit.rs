@@ -25,7 +25,7 @@ pub struct Jit {
 }
 
 /// The elements of an input, as the runtime takes them.
-enum Elements {
+pub(super) enum Elements {
     F64(Vec<f64>),
     F32(Vec<f32>),
     I64(Vec<i64>),
@@ -89,7 +89,7 @@ impl Engine for Jit {
 }
 
 impl Elements {
-    fn new(value: &Value) -> Result<Elements, EngineError> {
+    pub fn new(value: &Value) -> Result<Elements, EngineError> {
         let data = value.data.iter();
         Ok(match value.dtype {
             DType::F64 => Elements::F64(value.data.clone()),
@@ -102,7 +102,7 @@ impl Elements {
         })
     }
 
-    fn input(&self) -> Input<'_> {
+    pub fn input(&self) -> Input<'_> {
         match self {
             Elements::F64(elements) => elements.into(),
             Elements::F32(elements) => elements.into(),
@@ -120,7 +120,7 @@ fn compile(traced: Traced) -> Result<Trainer, EngineError> {
 }
 
 /// Calls `run` with the tensors of `batch` in the order of the entry's inputs.
-fn with_inputs<R>(
+pub(super) fn with_inputs<R>(
     trainer: &mut Trainer,
     entry: &str,
     batch: &Batch,
@@ -137,7 +137,7 @@ fn with_inputs<R>(
     Ok(run(trainer, &inputs)?)
 }
 
-fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
+pub(super) fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
     let shape = slot.shape().iter().map(|&extent| extent as usize).collect();
     let (dtype, data) = match slot.element() {
         ElementType::F64 => (DType::F64, slot.elements::<f64>()?.to_vec()),
@@ -145,6 +145,7 @@ fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
         ElementType::I64 => (DType::I64, slot.elements::<i64>()?.iter().map(|&x| x as f64).collect()),
         ElementType::I32 => (DType::I32, slot.elements::<i32>()?.iter().map(|&x| f64::from(x)).collect()),
         ElementType::U8 => (DType::U8, slot.elements::<u8>()?.iter().map(|&x| f64::from(x)).collect()),
+        ElementType::Bool => (DType::Bool, slot.bytes().iter().map(|&x| f64::from(x)).collect()),
         other => return Err(EngineError::DType(other.name())),
     };
     Ok(Value::new(dtype, shape, data)?)
