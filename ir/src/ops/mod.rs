@@ -12,8 +12,10 @@ mod elementwise;
 mod leaf;
 mod logic;
 mod pool;
+mod rearrange;
 mod reduce;
 mod view;
+mod windows;
 
 pub use contract::*;
 pub use convolution::*;
@@ -21,8 +23,10 @@ pub use elementwise::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use rearrange::*;
 pub use reduce::*;
 pub use view::*;
+pub use windows::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +149,10 @@ table! {
     "slice" => Slice,
     "pad" => Pad,
     "concat" => Concat,
+    "flip" => Flip,
+    "roll" => Roll,
+    "windows" => Windows,
+    "fold_windows" => FoldWindows,
 
     "sum" => Sum,
     "amax" => Amax,
