@@ -130,12 +130,6 @@ impl Tensor {
         Tensor::apply(ops::Where {}, &[condition.broadcast(&shape), a.broadcast(&shape), b.broadcast(&shape)])
     }
 
-    /// `x·Φ(x)` with the exact normal distribution; PyTorch's `gelu(approximate="none")`.
-    #[track_caller]
-    pub fn gelu(self) -> Tensor {
-        self * 0.5 * ((self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
-    }
-
     /// The tensor in a shape that it broadcasts to.
     #[track_caller]
     pub(crate) fn broadcast(self, shape: &Shape) -> Tensor {
