@@ -5,6 +5,7 @@ mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
+mod functions;
 mod leaf;
 mod logic;
 mod pool;
@@ -14,6 +15,7 @@ mod view;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
+pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
@@ -88,20 +90,39 @@ table! {
     "sub" => Sub,
     "mul" => Mul,
     "div" => Div,
+    "fmod" => Fmod,
+    "remainder" => Remainder,
     "maximum" => Maximum,
     "minimum" => Minimum,
     "pow" => Pow,
     "neg" => Neg,
     "abs" => Abs,
+    "sign" => Sign,
+    "relu" => Relu,
+    "floor" => Floor,
+    "ceil" => Ceil,
+    "trunc" => Trunc,
+    "round" => Round,
     "exp" => Exp,
+    "exp2" => Exp2,
+    "expm1" => Expm1,
     "log" => Log,
+    "log2" => Log2,
+    "log1p" => Log1p,
     "sqrt" => Sqrt,
-    "tanh" => Tanh,
-    "erf" => Erf,
+    "rsqrt" => Rsqrt,
     "sin" => Sin,
     "cos" => Cos,
+    "tan" => Tan,
+    "asin" => Asin,
+    "acos" => Acos,
+    "atan" => Atan,
+    "atan2" => Atan2,
+    "sinh" => Sinh,
+    "cosh" => Cosh,
+    "tanh" => Tanh,
+    "erf" => Erf,
     "sigmoid" => Sigmoid,
-    "relu" => Relu,
     "cast" => Cast,
     "detach" => Detach,
 
