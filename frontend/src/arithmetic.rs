@@ -38,6 +38,15 @@ macro_rules! methods {
             broadcast_apply(ops::$op {}, self, other)
         }
     };
+    (@real $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), ") with a tensor or a number: its formula and gradients stand there. Integers become `f32`.")]
+        #[track_caller]
+        pub fn $method(self, other: impl Operand) -> Tensor {
+            let this = self.to_float();
+            let other = other.like(this).to_float();
+            broadcast_apply(ops::$op {}, this, other)
+        }
+    };
 }
 
 kiln_ir::op_rows!(methods);

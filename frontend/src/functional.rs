@@ -36,6 +36,7 @@ macro_rules! of_ops {
         $(of_ops! { @$form $method })*
     };
     (@binary $method:ident) => { functions! { @function $method(other: impl Operand) } };
+    (@real $method:ident) => { functions! { @function $method(other: impl Operand) } };
     (@$form:ident $method:ident) => { functions! { @function $method() } };
 }
 
