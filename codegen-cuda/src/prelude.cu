@@ -64,6 +64,11 @@ KILN_DEVICE i64 kiln_mul(i64 a, i64 b) { return (i64)((u64)a * (u64)b); }
 KILN_DEVICE u8 kiln_abs(u8 a) { return a; }
 KILN_DEVICE int kiln_abs(int a) { return a < 0 ? kiln_sub(0, a) : a; }
 KILN_DEVICE i64 kiln_abs(i64 a) { return a < 0 ? kiln_sub(0ll, a) : a; }
+// A zero divisor counts as one, and the least number by -1 wraps.
+template <typename T> KILN_DEVICE T kiln_div(T a, T b) {
+    return b == T(0) ? a : b < T(0) && b == T(-1) ? kiln_sub(T(0), a) : T(a / b);
+}
+template <typename T> KILN_DEVICE T kiln_rem(T a, T b) { return kiln_sub(a, kiln_mul(kiln_div(a, b), b)); }
 template <typename T> KILN_DEVICE T kiln_pow(T base, T exponent) {
     T result = 1;
     if (exponent < T(0)) {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod arithmetic;
 mod containers;
 mod convolution;
@@ -13,6 +14,7 @@ mod losses;
 mod module;
 pub mod optim;
 mod parameter;
+mod pointwise;
 mod pooling;
 pub mod prelude;
 mod products;
@@ -22,7 +24,9 @@ mod tensor;
 mod trace;
 mod training;
 mod views;
+mod words;
 
+pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use function::{Function, FunctionInputs};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
@@ -31,6 +35,7 @@ pub use module::{
     named_modules, named_parameters, state_dict,
 };
 pub use parameter::{Buffer, Parameter};
+pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
 pub use tensor::{Size, Tensor};
 pub use trace::{Call, Scope};

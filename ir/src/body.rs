@@ -43,6 +43,15 @@ impl Body {
         Body { kind: Kind::Pointwise, reduction: Vec::new(), monoid: None, value }
     }
 
+    /// A pointwise body whose formula sees the operands' elements, all of one dtype, and computes in the dtype of sums: a formula over
+    /// halves is worked out in `f32` and rounded once, as PyTorch does.
+    pub fn formula<const N: usize>(operands: &[Type], value: impl FnOnce([Expr; N], DType) -> Expr) -> Body {
+        let (dtype, wide) = (operands[0].dtype, accumulator(operands[0].dtype));
+        let to = |target, x| if dtype == wide { x } else { Expr::cast(target, x) };
+        let arguments = std::array::from_fn(|n| to(wide, operand(n as u32, operands)));
+        Body::pointwise(to(dtype, value(arguments, wide)))
+    }
+
     /// A view of the first operand through one index per operand axis.
     pub fn view(index: Vec<Index>, fill: Option<f64>) -> Body {
         let value = load(0, index, fill);

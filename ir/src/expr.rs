@@ -115,8 +115,16 @@ named_enum! {
         Sin = "sin",
         /// Cosine, radians.
         Cos = "cos",
+        /// The angle in `[-π/2, π/2]` with this tangent.
+        Atan = "atan",
         /// The greatest integer that is not above.
         Floor = "floor",
+        /// The least integer that is not below.
+        Ceil = "ceil",
+        /// The integer next to it in the direction of 0.
+        Trunc = "trunc",
+        /// The nearest integer, the even one of two (PyTorch's `round`).
+        Round = "round",
         /// Logical negation of a `bool`.
         Not = "not",
     }
@@ -137,7 +145,9 @@ named_enum! {
         Max = "max",
         /// The smaller; NaN if either is.
         Min = "min",
-        /// `a` to the power of `b`.
+        /// `a - b·trunc(a / b)`, exact, with the sign of `a`: C's `fmod`. Of integers, the remainder that belongs to `/`.
+        Rem = "rem",
+        /// `a` to the power of `b`. Integers wrap, and powers with a negative exponent are rounded towards zero.
         Pow = "pow",
         /// Logical and of two `bool`s.
         And = "and",
@@ -177,6 +187,20 @@ named_enum! {
         Min = "min",
         /// The row-major position of the first maximum in the reduction's axes, as `i64`; NaN counts as greatest.
         ArgMax = "argmax",
+    }
+}
+
+impl Unary {
+    /// Whether only floats have it and it takes a polynomial or a call: worth keeping rather than computing twice.
+    pub const fn is_transcendental(self) -> bool {
+        use Unary::*;
+        matches!(self, Exp | Log | Tanh | Erf | Sin | Cos | Atan)
+    }
+
+    /// Whether it gives the integer near a number: integers stay as they are.
+    pub const fn is_rounding(self) -> bool {
+        use Unary::*;
+        matches!(self, Floor | Ceil | Trunc | Round)
     }
 }
 
@@ -270,6 +294,33 @@ impl Expr {
             Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
             Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
         }
+    }
+}
+
+macro_rules! arithmetic {
+    ($($trait:ident $method:ident $op:ident;)*) => {$(
+        impl std::ops::$trait for Expr {
+            type Output = Expr;
+
+            fn $method(self, other: Expr) -> Expr {
+                Expr::binary(Binary::$op, self, other)
+            }
+        }
+    )*};
+}
+
+arithmetic! {
+    Add add Add;
+    Sub sub Sub;
+    Mul mul Mul;
+    Div div Div;
+}
+
+impl std::ops::Neg for Expr {
+    type Output = Expr;
+
+    fn neg(self) -> Expr {
+        Expr::unary(Unary::Neg, self)
     }
 }
 

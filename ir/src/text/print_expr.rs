@@ -39,7 +39,7 @@ impl Level {
             Binary::And => Some(Level::And),
             Binary::Add | Binary::Sub => Some(Level::Add),
             Binary::Mul | Binary::Div => Some(Level::Multiply),
-            Binary::Max | Binary::Min | Binary::Pow => None,
+            Binary::Max | Binary::Min | Binary::Rem | Binary::Pow => None,
         }
     }
 }

@@ -84,8 +84,8 @@ pub fn cost(expr: &Expr) -> usize {
     let mut total = 0;
     expr.for_each(&mut |x| {
         total += match x {
-            Expr::Unary(Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos, _)
-            | Expr::Binary(Binary::Pow, ..) => 20,
+            Expr::Unary(op, _) if op.is_transcendental() => 20,
+            Expr::Binary(Binary::Pow | Binary::Rem, ..) => 20,
             Expr::Unary(Unary::Sqrt, _) | Expr::Binary(Binary::Div, ..) => 4,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Select(..) => 1,
             _ => 0,
