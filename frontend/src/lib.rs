@@ -6,6 +6,7 @@ mod activations;
 mod arithmetic;
 mod containers;
 mod convolution;
+mod creation;
 mod function;
 pub mod functional;
 mod indexing;
@@ -28,6 +29,7 @@ mod words;
 
 pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use function::{Function, FunctionInputs};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
@@ -40,4 +42,4 @@ pub use scalar::{Operand, Scalar};
 pub use tensor::{Size, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
-pub use views::{cat, stack};
+pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
