@@ -10,6 +10,7 @@ mod module;
 pub mod optim;
 mod parameter;
 pub mod prelude;
+pub mod random;
 mod reductions;
 mod tensor;
 mod trace;

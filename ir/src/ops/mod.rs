@@ -8,6 +8,7 @@ mod elementwise;
 mod leaf;
 mod logic;
 mod pool;
+mod random;
 mod reduce;
 mod view;
 
@@ -17,6 +18,7 @@ pub use elementwise::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use random::*;
 pub use reduce::*;
 pub use view::*;
 
@@ -83,6 +85,7 @@ table! {
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
