@@ -13,6 +13,7 @@ mod functions;
 mod leaf;
 mod logic;
 mod pool;
+mod random;
 mod reduce;
 mod view;
 
@@ -23,6 +24,7 @@ pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use random::*;
 pub use reduce::*;
 pub use view::*;
 
@@ -107,6 +109,7 @@ table! {
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
