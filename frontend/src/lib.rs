@@ -19,6 +19,7 @@ mod pointwise;
 mod pooling;
 pub mod prelude;
 mod products;
+pub mod random;
 mod reductions;
 mod scalar;
 mod tensor;

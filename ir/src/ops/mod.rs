@@ -13,6 +13,7 @@ mod functions;
 mod leaf;
 mod logic;
 mod pool;
+mod random;
 mod rearrange;
 mod reduce;
 mod view;
@@ -25,6 +26,7 @@ pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use random::*;
 pub use rearrange::*;
 pub use reduce::*;
 pub use view::*;
@@ -111,6 +113,7 @@ table! {
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
