@@ -3,32 +3,32 @@
 use kiln_ir::{Code, DType, Diagnostic, Dim, Number, ops};
 
 use crate::scalar::Scalar;
-use crate::{Size, Tensor};
+use crate::{Size, Sizes, Tensor};
 
 /// Every element 0: `torch.zeros`.
 #[track_caller]
-pub fn zeros<S: Into<Size> + Copy>(sizes: impl AsRef<[S]>, dtype: DType) -> Tensor {
+pub fn zeros(sizes: impl Sizes, dtype: DType) -> Tensor {
     full(sizes, false, dtype)
 }
 
 /// Every element 1: `torch.ones`.
 #[track_caller]
-pub fn ones<S: Into<Size> + Copy>(sizes: impl AsRef<[S]>, dtype: DType) -> Tensor {
+pub fn ones(sizes: impl Sizes, dtype: DType) -> Tensor {
     full(sizes, true, dtype)
 }
 
 /// A tensor whose elements do not matter: `torch.empty`. They are zeros, since nothing in a program is left undefined.
 #[track_caller]
-pub fn empty<S: Into<Size> + Copy>(sizes: impl AsRef<[S]>, dtype: DType) -> Tensor {
+pub fn empty(sizes: impl Sizes, dtype: DType) -> Tensor {
     zeros(sizes, dtype)
 }
 
 /// Every element this number: `torch.full`. Negative sizes are K0105.
 #[track_caller]
-pub fn full<S: Into<Size> + Copy>(sizes: impl AsRef<[S]>, value: impl Into<Scalar>, dtype: DType) -> Tensor {
+pub fn full(sizes: impl Sizes, value: impl Into<Scalar>, dtype: DType) -> Tensor {
     let mut shape = Vec::new();
-    for &size in sizes.as_ref() {
-        match size.into() {
+    for size in sizes.sizes() {
+        match size {
             Size::Dim(dim) => shape.push(dim),
             size => {
                 let message = format!("full needs sizes of at least 0: found {size:?}");

@@ -7,7 +7,8 @@
 use crate::Tensor;
 use crate::activations::GeluApproximation;
 use crate::pointwise::Rounding;
-use crate::scalar::Operand;
+use crate::scalar::{Operand, Scalar};
+use crate::tensor::Sizes;
 
 pub use crate::convolution::Window;
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
@@ -59,7 +60,7 @@ functions! {
         hardsigmoid(); hardswish(); threshold(threshold: f64, value: f64); glu(axis: i64);
     }
     "creation" {
-        zeros_like(); ones_like(); empty_like(); full_like(value: impl Into<crate::Scalar>);
+        zeros_like(); ones_like(); empty_like(); full_like(value: impl Into<Scalar>);
     }
     "reductions" {
         sum(axes: &[i64], keep: bool); mean(axes: &[i64], keep: bool); count_nonzero(axes: &[i64]);
@@ -74,13 +75,14 @@ functions! {
         softmax(axis: i64); log_softmax(axis: i64); softmin(axis: i64); logsumexp(axes: &[i64], keep: bool);
     }
     "views" {
-        flatten(start: i64, end: i64); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
+        reshape(sizes: impl Sizes); view(sizes: impl Sizes); contiguous(); flatten(start: i64, end: i64);
+        unflatten(axis: i64, sizes: impl Sizes); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
         permute(axes: &[i64]); transpose(a: i64, b: i64); t(); movedim(source: &[i64], destination: &[i64]);
         flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]);
         narrow(axis: i64, start: i64, length: usize); select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
         split(size: usize, axis: i64) -> Parts; split_with_sizes(sizes: &[usize], axis: i64) -> Parts;
         chunk(chunks: usize, axis: i64) -> Parts; unbind(axis: i64) -> Parts;
-        expand_as(other: Tensor); repeat(counts: &[usize]); tile(counts: &[usize]);
+        expand(sizes: impl Sizes); broadcast_to(sizes: impl Sizes); expand_as(other: Tensor); repeat(counts: &[usize]); tile(counts: &[usize]);
         repeat_interleave(count: usize, axis: impl Into<Option<i64>>);
         repeat_interleave_each(counts: &[usize], axis: impl Into<Option<i64>>);
         tril(diagonal: i64); triu(diagonal: i64); diagonal(offset: i64, axes: [i64; 2]); diag_embed(offset: i64, axes: [i64; 2]);

@@ -40,7 +40,7 @@ pub use module::{
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
-pub use tensor::{Size, Tensor};
+pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
 pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

@@ -54,6 +54,30 @@ impl From<Dim> for Size {
     }
 }
 
+/// Sizes that are asked for: an array, a slice or a vector of numbers, of extents such as [`BATCH`](crate::BATCH), or of both as [`Size`].
+pub trait Sizes {
+    /// The sizes.
+    fn sizes(&self) -> Vec<Size>;
+}
+
+macro_rules! lists {
+    ($(($($generics:tt)*) $ty:ty;)*) => {$(
+        impl<S: Into<Size> + Copy, $($generics)*> Sizes for $ty {
+            fn sizes(&self) -> Vec<Size> {
+                self.iter().map(|&size| size.into()).collect()
+            }
+        }
+    )*};
+}
+
+lists! {
+    (const N: usize) [S; N];
+    (const N: usize) &[S; N];
+    () &[S];
+    () Vec<S>;
+    () &Vec<S>;
+}
+
 impl Tensor {
     pub(crate) fn new(trace: u64, value: Option<ValueId>) -> Tensor {
         Tensor { trace, value }

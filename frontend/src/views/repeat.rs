@@ -5,7 +5,7 @@ use kiln_ir::{Code, Diagnostic, Dim, Shape};
 use super::join::cat;
 use super::shape::asked;
 use crate::Tensor;
-use crate::tensor::Size;
+use crate::tensor::{Size, Sizes};
 use crate::words::words;
 
 impl Tensor {
@@ -13,9 +13,9 @@ impl Tensor {
     ///
     /// Extents that do not broadcast are K0101, a `-1` for a new axis K0105. Gradient: `g` summed over what was repeated.
     #[track_caller]
-    pub fn expand<S: Into<Size> + Copy>(self, sizes: impl AsRef<[S]>) -> Tensor {
+    pub fn expand(self, sizes: impl Sizes) -> Tensor {
         let from = self.shape();
-        let sizes: Vec<Size> = sizes.as_ref().iter().map(|&size| size.into()).collect();
+        let sizes = sizes.sizes();
         let new = sizes.len().saturating_sub(from.rank());
         let dim = |(axis, size): (usize, &Size)| match size {
             Size::Dim(dim) => Some(*dim),
@@ -34,7 +34,7 @@ impl Tensor {
 
     /// [`Tensor::expand`] under the name that NumPy gives it.
     #[track_caller]
-    pub fn broadcast_to<S: Into<Size> + Copy>(self, sizes: impl AsRef<[S]>) -> Tensor {
+    pub fn broadcast_to(self, sizes: impl Sizes) -> Tensor {
         self.expand(sizes)
     }
 

@@ -5,7 +5,7 @@ use kiln_ir::ops;
 use kiln_ir::{Code, Diagnostic, Dim, Shape};
 
 use crate::Tensor;
-use crate::tensor::Size;
+use crate::tensor::{Size, Sizes};
 
 impl Tensor {
     /// The same elements, row-major, in another shape; one size may be `-1`, which is whatever is left. Any dtype.
@@ -13,8 +13,8 @@ impl Tensor {
     /// Another element count is K0101, a second `-1` or another negative size K0105, and a batch axis that is not in front K0109.
     /// Gradient: `g` in the old shape.
     #[track_caller]
-    pub fn reshape<S: Into<Size> + Copy>(self, sizes: impl AsRef<[S]>) -> Tensor {
-        let sizes: Vec<Size> = sizes.as_ref().iter().map(|&size| size.into()).collect();
+    pub fn reshape(self, sizes: impl Sizes) -> Tensor {
+        let sizes = sizes.sizes();
         if self.value().is_none() {
             return self;
         }
@@ -26,7 +26,7 @@ impl Tensor {
 
     /// PyTorch's name for [`Tensor::reshape`] where no copy is made: here that is always.
     #[track_caller]
-    pub fn view<S: Into<Size> + Copy>(self, sizes: impl AsRef<[S]>) -> Tensor {
+    pub fn view(self, sizes: impl Sizes) -> Tensor {
         self.reshape(sizes)
     }
 
@@ -60,9 +60,9 @@ impl Tensor {
     ///
     /// Errors are those of [`Tensor::reshape`], and K0105 for no sizes at all. Gradient: `g` in the old shape.
     #[track_caller]
-    pub fn unflatten<S: Into<Size> + Copy>(self, axis: i64, sizes: impl AsRef<[S]>) -> Tensor {
+    pub fn unflatten(self, axis: i64, sizes: impl Sizes) -> Tensor {
         let Some(axis) = self.axis("unflatten", axis) else { return Tensor::poison() };
-        let sizes: Vec<Size> = sizes.as_ref().iter().map(|&size| size.into()).collect();
+        let sizes = sizes.sizes();
         let dims = self.shape().0;
         if sizes.is_empty() {
             return Tensor::mistake(Diagnostic::new(

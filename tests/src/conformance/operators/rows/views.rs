@@ -1,7 +1,6 @@
 //! Shapes, parts, repetitions and joints.
 
 use kiln::functional::{cat, meshgrid, stack};
-use kiln::prelude::*;
 use kiln::{Indexing, PadMode};
 
 use super::super::arguments::{Args, Stop};
