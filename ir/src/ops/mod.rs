@@ -10,22 +10,28 @@ mod contract;
 mod convolution;
 mod elementwise;
 mod functions;
+mod indexing;
 mod leaf;
 mod logic;
 mod pool;
 mod random;
+mod rank;
 mod reduce;
+mod scan;
 mod view;
 
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
 pub use functions::*;
+pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
 pub use random::*;
+pub use rank::*;
 pub use reduce::*;
+pub use scan::*;
 pub use view::*;
 
 use serde::{Deserialize, Serialize};
@@ -174,6 +180,13 @@ table! {
     "amax" => Amax,
     "amin" => Amin,
     "argmax" => Argmax,
+    "prod" => Prod,
+    "rank_of" => RankOf,
+
+    "gather" => Gather,
+    "scatter" => Scatter,
+    "check_index" => CheckIndex,
+    "scan" => Scan,
 
     "einsum" => Einsum,
     "conv" => Conv,
