@@ -73,6 +73,7 @@ impl Emitter<'_> {
                 self.cast(from, *to, &x)
             }
             Expr::Check(x, bound) => self.check(x, *bound),
+            Expr::Random { bits, seed, stream, position } => self.random(*bits, seed, stream, position),
         }
     }
 

@@ -37,6 +37,11 @@ impl Scope<'_> {
                 let fault = Code::primary(self.fault.as_deref().unwrap_or("nullptr"));
                 Code::call("kiln_check", &[self.expr(x), self.dim(*bound), number, position, fault])
             }
+            Expr::Random { bits, seed, stream, position } => {
+                let operands = [seed, stream, position].map(|x| self.expr(x));
+                let operands = [Code::integer(i64::from(*bits))].into_iter().chain(operands);
+                Code::call("kiln_random", &operands.collect::<Vec<_>>())
+            }
         }
     }
 

@@ -3,11 +3,13 @@
 mod activation;
 mod batch_norm;
 mod conv;
+mod dropout;
 mod linear;
 mod pool;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
 pub use batch_norm::BatchNorm2d;
 pub use conv::Conv2d;
+pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};

@@ -2,27 +2,42 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod arithmetic;
 mod containers;
+mod convolution;
+mod function;
 pub mod functional;
+mod indexing;
 pub mod layers;
+mod losses;
 mod module;
 pub mod optim;
 mod parameter;
+mod pointwise;
+mod pooling;
 pub mod prelude;
+mod products;
+pub mod random;
 mod reductions;
+mod scalar;
 mod tensor;
 mod trace;
 mod training;
 mod views;
+mod words;
 
+pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use function::{Function, FunctionInputs};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
     named_modules, named_parameters, state_dict,
 };
 pub use parameter::{Buffer, Parameter};
+pub use pointwise::{Rounding, where_};
+pub use scalar::{Operand, Scalar};
 pub use tensor::{Size, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};

@@ -80,15 +80,20 @@ pub fn axes(from: usize, count: usize) -> Vec<Index> {
     (from..from + count).map(|axis| Index::axis(AxisId(axis as u32))).collect()
 }
 
+/// The row-major position of an element.
+pub fn position(ty: &Type) -> Index {
+    (0..ty.rank()).zip(ty.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
+        if ty.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
+    })
+}
+
 /// The index of one row-major layout seen through another of the same element count: the view that a reshape is.
 pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
     if from.shape.is_empty() {
         // There is no element to find, and nothing to divide by.
         return vec![Index::constant(0); from.rank()];
     }
-    let linear = (0..to.rank()).zip(to.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
-        if to.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
-    });
+    let linear = position(to);
     (0..from.rank())
         .zip(from.shape.strides())
         .map(|(axis, stride)| match (axis, from.dim(axis)) {

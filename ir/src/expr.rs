@@ -67,6 +67,21 @@ pub enum Expr {
     Cast(DType, Box<Expr>),
     /// An `i64` index that must lie in `0..bound`; the step stops with a clear error where it does not.
     Check(Box<Expr>, Dim),
+    /// A random number: the upper `bits` bits, at most 31, of one word of Philox4x32-10, as a non-negative `i32`.
+    ///
+    /// With all three operands `i64`, it is word `position % 4` of the block whose key is `seed` and whose counter is
+    /// `position / 4` in the lower half and `stream` in the upper half, low words first. Being a pure function it may be computed
+    /// anywhere and any number of times.
+    Random {
+        /// How many bits of the word.
+        bits: u32,
+        /// The key.
+        seed: Box<Expr>,
+        /// Which of the key's streams.
+        stream: Box<Expr>,
+        /// Which word of the stream, from 0.
+        position: Box<Expr>,
+    },
 }
 
 macro_rules! named_enum {
@@ -249,6 +264,7 @@ impl Expr {
             Expr::Load(load) => tensor(load.tensor),
             Expr::Unary(_, x) | Expr::Binary(_, x, _) | Expr::Select(_, x, _) => x.dtype(tensor, local),
             Expr::Compare(..) => DType::Bool,
+            Expr::Random { .. } => DType::I32,
         }
     }
 
@@ -268,6 +284,9 @@ impl Expr {
             Expr::Select(c, a, b) => Expr::Select(boxed(c), boxed(a), boxed(b)),
             Expr::Cast(dtype, x) => Expr::Cast(*dtype, boxed(x)),
             Expr::Check(x, bound) => Expr::Check(boxed(x), *bound),
+            Expr::Random { bits, seed, stream, position } => {
+                Expr::Random { bits: *bits, seed: boxed(seed), stream: boxed(stream), position: boxed(position) }
+            }
         }
     }
 
@@ -292,7 +311,9 @@ impl Expr {
             Expr::Load(load) => load.index.iter().for_each(|index| index.for_each_value(&mut |x| x.for_each(visit))),
             Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, _) => x.for_each(visit),
             Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
-            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
+            Expr::Select(a, b, c) | Expr::Random { seed: a, stream: b, position: c, .. } => {
+                [a, b, c].into_iter().for_each(|x| x.for_each(visit));
+            }
         }
     }
 }

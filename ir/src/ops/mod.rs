@@ -1,5 +1,9 @@
 //! The op table: one row an op, in families. The definition, shape rule, formula and derivative of each stand together in the
 //! family's file.
+//!
+//! From a row follow the enum, the texts and serde here; the interpreter's meaning, the gradient and shape tests and the page of
+//! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
+//! through [`op_rows`](crate::op_rows).
 
 mod checks;
 mod contract;
@@ -9,6 +13,7 @@ mod functions;
 mod leaf;
 mod logic;
 mod pool;
+mod random;
 mod reduce;
 mod view;
 
@@ -19,6 +24,7 @@ pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use random::*;
 pub use reduce::*;
 pub use view::*;
 
@@ -28,7 +34,16 @@ use crate::op::{Definition, Example, Operator};
 use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
 
 macro_rules! table {
-    ($($text:literal => $name:ident,)*) => {
+    // `$d` is a dollar sign: without it, a macro cannot write one with parameters of its own.
+    (($d:tt) $($text:literal => $name:ident $(as $form:ident $method:ident)?,)*) => {
+        /// Calls a macro with every row that says how the op is called: `unary Exp "exp" exp;`, and so on (`float` and `real` are functions of one and two real
+        /// numbers, of which integers become `f32`; `unary` keeps the dtype). The front end makes methods and
+        /// free functions of them.
+        #[macro_export]
+        macro_rules! op_rows {
+            ($d callback:ident) => { $d callback! { $($($form $name $text $method;)?)* } };
+        }
+
         /// Every op.
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
         pub enum Op { $(#[doc = concat!("`", $text, "`")] $name($name),)* }
@@ -72,6 +87,14 @@ macro_rules! table {
                 examples
             }
 
+            /// The documentation of the op of this name: formula, then gradient.
+            pub fn documentation(name: &str) -> Option<&'static str> {
+                match name {
+                    $($text => Some(<$name as Definition>::DOCUMENTATION),)*
+                    _ => None,
+                }
+            }
+
             fn rules(&self) -> &dyn Rules {
                 match self { $(Op::$name(op) => op,)* }
             }
@@ -80,58 +103,60 @@ macro_rules! table {
 }
 
 table! {
+    ($)
     "input" => Input,
     "constant" => Constant,
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
     "mul" => Mul,
     "div" => Div,
-    "fmod" => Fmod,
-    "remainder" => Remainder,
-    "maximum" => Maximum,
-    "minimum" => Minimum,
-    "pow" => Pow,
+    "fmod" => Fmod as binary fmod,
+    "remainder" => Remainder as binary remainder,
+    "maximum" => Maximum as binary maximum,
+    "minimum" => Minimum as binary minimum,
+    "pow" => Pow as binary pow,
     "neg" => Neg,
-    "abs" => Abs,
-    "sign" => Sign,
-    "relu" => Relu,
-    "floor" => Floor,
-    "ceil" => Ceil,
-    "trunc" => Trunc,
-    "round" => Round,
-    "exp" => Exp,
-    "exp2" => Exp2,
-    "expm1" => Expm1,
-    "log" => Log,
-    "log2" => Log2,
-    "log1p" => Log1p,
-    "sqrt" => Sqrt,
-    "rsqrt" => Rsqrt,
-    "sin" => Sin,
-    "cos" => Cos,
-    "tan" => Tan,
-    "asin" => Asin,
-    "acos" => Acos,
-    "atan" => Atan,
-    "atan2" => Atan2,
-    "sinh" => Sinh,
-    "cosh" => Cosh,
-    "tanh" => Tanh,
-    "erf" => Erf,
-    "sigmoid" => Sigmoid,
+    "abs" => Abs as unary abs,
+    "sign" => Sign as unary sign,
+    "relu" => Relu as unary relu,
+    "floor" => Floor as unary floor,
+    "ceil" => Ceil as unary ceil,
+    "trunc" => Trunc as unary trunc,
+    "round" => Round as unary round,
+    "exp" => Exp as float exp,
+    "exp2" => Exp2 as float exp2,
+    "expm1" => Expm1 as float expm1,
+    "log" => Log as float log,
+    "log2" => Log2 as float log2,
+    "log1p" => Log1p as float log1p,
+    "sqrt" => Sqrt as float sqrt,
+    "rsqrt" => Rsqrt as float rsqrt,
+    "sin" => Sin as float sin,
+    "cos" => Cos as float cos,
+    "tan" => Tan as float tan,
+    "asin" => Asin as float asin,
+    "acos" => Acos as float acos,
+    "atan" => Atan as float atan,
+    "atan2" => Atan2 as real atan2,
+    "sinh" => Sinh as float sinh,
+    "cosh" => Cosh as float cosh,
+    "tanh" => Tanh as float tanh,
+    "erf" => Erf as float erf,
+    "sigmoid" => Sigmoid as float sigmoid,
     "cast" => Cast,
-    "detach" => Detach,
+    "detach" => Detach as unary detach,
 
-    "eq" => Eq,
-    "ne" => Ne,
-    "lt" => Lt,
-    "le" => Le,
-    "gt" => Gt,
-    "ge" => Ge,
+    "eq" => Eq as binary eq,
+    "ne" => Ne as binary ne,
+    "lt" => Lt as binary lt,
+    "le" => Le as binary le,
+    "gt" => Gt as binary gt,
+    "ge" => Ge as binary ge,
     "and" => And,
     "or" => Or,
     "not" => Not,

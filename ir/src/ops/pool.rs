@@ -118,13 +118,13 @@ impl Window<'_> {
 
 /// A pool: its attributes, its rules, and how it turns into the other pools with the same window.
 macro_rules! pools {
-    ($($(#[$meta:meta])* $name:ident $text:literal ($($operand:ident),*) $({ $(#[$doc:meta])* $extra:ident })?:
+    ($($(#[doc = $formula:literal])* $name:ident $text:literal ($($operand:ident),*) $({ $(#[$doc:meta])* $extra:ident })?:
         infer |$w:ident, $types:ident, $this:ident| $infer:expr;
         body |$w2:ident, $types2:ident| $body:expr;
         vjp |$cx:ident, $self_:ident| $vjp:expr;
         examples $examples:expr;)*) => {$(
         op! {
-            $(#[$meta])*
+            $(#[doc = $formula])*
             $name($($operand),*) {
                 /// Extents of the window.
                 kernel: Vec<usize>,

@@ -45,9 +45,9 @@ fn example(op: impl Into<super::Op>) -> Example {
 }
 
 macro_rules! reductions {
-    ($($(#[$meta:meta])* $name:ident of $check:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident of $check:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
         op! {
-            $(#[$meta])*
+            $(#[doc = $doc])*
             $name(x) {
                 /// The axes that are reduced.
                 axes: Vec<usize>,

@@ -116,6 +116,9 @@ fn leveled(expr: &Expr, names: &Names) -> (Level, String) {
         Expr::Select(condition, then, otherwise) => function("select", &[condition, then, otherwise]),
         Expr::Cast(dtype, x) => function(dtype.name(), &[x]),
         Expr::Check(x, bound) => (Level::Primary, format!("check({}, {bound})", text(x))),
+        Expr::Random { bits, seed, stream, position } => {
+            (Level::Primary, format!("random({bits}, {}, {}, {})", text(seed), text(stream), text(position)))
+        }
     }
 }
 
