@@ -7,8 +7,8 @@ use std::sync::Arc;
 use kiln::runtime::philox::Philox4x32;
 use kiln::runtime::{Input, Session};
 use kiln_ir::interpret::{Precision, Value, evaluate};
-use kiln_ir::ops::Input as InputOp;
-use kiln_ir::{DType, Dim, Example, Graph, Init, Op, Place, Role, Type, ValueId, Vjp};
+use kiln_ir::ops::{Extent, Input as InputOp};
+use kiln_ir::{Builder, DType, Dim, Example, Graph, Init, Op, Place, Role, Type, ValueId, Vjp};
 use kiln_passes::pipeline::{self, Request};
 use kiln_tests::conformance::{Elements, value_of};
 
@@ -155,11 +155,12 @@ fn every_op_in_every_dtype() {
 #[test]
 fn every_op_at_extents_of_zero_and_one() {
     let cases = examples().flat_map(|example| {
-        let replacements = [2, 3, 4, 5, 6].into_iter().flat_map(|from| [(from, 0), (from, 1)]);
+        let extents = [2, 3, 4, 5, 6].map(Dim::fixed).into_iter().chain([Dim::BATCH]);
+        let replacements = extents.flat_map(|from| [0, 1, 7].map(|to| (from, Dim::fixed(to))));
         replacements.filter_map(move |(from, to)| {
             let change = |dim: &mut Dim| {
-                if *dim == Dim::fixed(from) {
-                    *dim = Dim::fixed(to)
+                if *dim == from {
+                    *dim = to
                 }
             };
             let other = with_types(&example, |ty| ty.shape.0.iter_mut().for_each(change))?;
@@ -167,4 +168,28 @@ fn every_op_at_extents_of_zero_and_one() {
         })
     });
     check_all(cases);
+}
+
+#[test]
+fn every_op_without_axes() {
+    let cases = examples().filter_map(|example| {
+        let other = with_types(&example, |ty| ty.shape.0.clear())?;
+        (!other.operands.is_empty()).then(|| (format!("{:?} without axes", example.op), other))
+    });
+    check_all(cases);
+}
+
+#[test]
+fn the_mean_of_nothing_is_not_a_number() {
+    let mut graph = Graph::new("mean");
+    let x = input(&mut graph, "x", &Type::new(DType::F32, [2, 0]));
+    let mut builder = Builder::new(&mut graph, Place::NONE);
+    let sum = builder.sum(x, &[1], false);
+    let count = builder.emit(Extent { extent: vec![Dim::fixed(0)], dtype: DType::F32 }, &[]);
+    let count = builder.expand(count, &kiln_ir::Shape::from([2]));
+    let mean = builder.div(sum, count);
+    graph.add_output("mean", mean);
+    let inputs = BTreeMap::from([("x".to_owned(), Value::filled(DType::F32, vec![2, 0], 0.0))]);
+    check(&graph, &inputs, "the mean of nothing");
+    assert!(compiled(&graph, &inputs)["mean"].data.iter().all(|x| x.is_nan()));
 }
