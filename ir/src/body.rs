@@ -137,6 +137,10 @@ pub fn position(ty: &Type) -> Index {
 
 /// The index of one row-major layout seen through another of the same element count: the view that a reshape is.
 pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
+    if from.shape.is_empty() {
+        // There is no element to find, and nothing to divide by.
+        return vec![Index::constant(0); from.rank()];
+    }
     let linear = position(to);
     (0..from.rank())
         .zip(from.shape.strides())
@@ -151,8 +155,5 @@ pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
 
 /// The dtype in which sums of this dtype are kept.
 pub fn accumulator(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        other => other,
-    }
+    if dtype.is_half() { DType::F32 } else { dtype }
 }
