@@ -130,6 +130,6 @@ fn depends_on_position_or_batch(body: &Body) -> bool {
 /// Whether an element count of the batch, or a bound by it, is part of the value.
 fn depends_on_batch(body: &Body) -> bool {
     let mut found = false;
-    body.value.for_each(&mut |expr| found |= matches!(expr, Expr::Extent(dim) | Expr::Check(_, dim) if dim.batch));
+    body.value.for_each(&mut |expr| found |= matches!(expr, Expr::Extent(dim) | Expr::Check(_, dim, _) if dim.batch));
     found
 }

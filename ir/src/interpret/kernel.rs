@@ -64,7 +64,7 @@ impl Launch<'_> {
             match statement {
                 Statement::Let(local, _) => self.unbind(*local),
                 Statement::Reduce { results, .. } => results.iter().for_each(|result| self.unbind(result.local)),
-                Statement::For(..) | Statement::Store { .. } => {}
+                Statement::For(..) | Statement::Serial(..) | Statement::Store { .. } => {}
             }
         }
         Ok(())
@@ -74,6 +74,12 @@ impl Launch<'_> {
         match statement {
             Statement::Let(local, value) => self.bind_expr(*local, value),
             Statement::For(axes, body) => self.for_each(axes, &mut |launch, _| launch.block(body)),
+            Statement::Serial(axes, body) => {
+                self.memory.in_serial = true;
+                self.for_each(axes, &mut |launch, _| launch.block(body))?;
+                self.memory.in_serial = false;
+                Ok(())
+            }
             Statement::Reduce { axes, lets, results } => self.reduce(axes, lets, results),
             Statement::Store { tensor, index, value } => {
                 let scope = self.scope();

@@ -14,6 +14,8 @@ pub(super) struct Memory<'a> {
     records: Vec<Vec<Record>>,
     /// The iteration of the outermost loops that runs, from 1.
     pub(super) iteration: u32,
+    /// Whether a serial loop runs, whose iterations may share elements.
+    pub(super) in_serial: bool,
 }
 
 /// Which iteration touched an element last; 0 is none.
@@ -39,7 +41,7 @@ impl<'a> Memory<'a> {
             let tracked = if tensor.access == Access::Read { 0 } else { value.data.len() };
             records.push(vec![Record::default(); tracked]);
         }
-        Ok(Memory { kernel, values, records, iteration: 0 })
+        Ok(Memory { kernel, values, records, iteration: 0, in_serial: false })
     }
 
     /// Writes one element.
@@ -54,8 +56,11 @@ impl<'a> Memory<'a> {
             return Err(InterpretError::WrongAccess { tensor: name(), access: "stored" });
         }
         let record = &self.records[tensor.0 as usize][position];
-        if record.stored.get() != 0 {
+        if record.stored.get() != 0 && !self.in_serial {
             return Err(InterpretError::StoredTwice { tensor: name(), position });
+        }
+        if record.stored.get() != 0 && record.stored.get() != self.iteration {
+            return Err(InterpretError::SharedElement { tensor: name(), position });
         }
         if record.loaded.get() != 0 && record.loaded.get() != self.iteration {
             return Err(InterpretError::SharedElement { tensor: name(), position });
@@ -87,6 +92,12 @@ impl Operands for Memory<'_> {
         let declared = self.kernel.tensor(tensor);
         match declared.access {
             Access::Read => {}
+            Access::Write if self.in_serial => {
+                let stored = &self.records[tensor.0 as usize][position].stored;
+                if stored.get() != 0 && stored.get() != self.iteration {
+                    return Err(InterpretError::SharedElement { tensor: declared.name.clone(), position });
+                }
+            }
             Access::Write => {
                 return Err(InterpretError::WrongAccess { tensor: declared.name.clone(), access: "loaded" });
             }

@@ -5,19 +5,25 @@ mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
+mod indexing;
 mod leaf;
 mod logic;
 mod pool;
+mod rank;
 mod reduce;
+mod scan;
 mod view;
 
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
+pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use rank::*;
 pub use reduce::*;
+pub use scan::*;
 pub use view::*;
 
 use serde::{Deserialize, Serialize};
@@ -128,6 +134,13 @@ table! {
     "amax" => Amax,
     "amin" => Amin,
     "argmax" => Argmax,
+    "prod" => Prod,
+    "rank_of" => RankOf,
+
+    "gather" => Gather,
+    "scatter" => Scatter,
+    "check_index" => CheckIndex,
+    "scan" => Scan,
 
     "einsum" => Einsum,
     "conv" => Conv,

@@ -5,7 +5,7 @@ use crate::op::{Example, Operator, op};
 use crate::{Body, Comparison, DType, Diagnostic, Dim, Index, Kind, Monoid, Shape, Type, ValueId, Vjp, load};
 
 /// The shape without `axes`, or with extent 1 there.
-fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
+pub(super) fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
     let kept = ty.shape.0.iter().enumerate().filter_map(|(axis, dim)| match axes.contains(&axis) {
         true => keep.then_some(Dim::ONE),
         false => Some(*dim),
@@ -14,7 +14,7 @@ fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
 }
 
 /// The operand's element at the kept axes of the result and the reduction's axes, in the operand's order.
-fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank: usize) -> Body {
+pub(super) fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank: usize) -> Body {
     let mut next_kept = 0;
     let mut next_reduced = result_rank as u32;
     let mut extents = Vec::new();
@@ -34,7 +34,7 @@ fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank:
 }
 
 /// `value`, which has the result's shape, repeated over the operand's.
-fn repeat(cx: &mut Vjp<'_>, value: ValueId, axes: &[usize]) -> ValueId {
+pub(super) fn repeat(cx: &mut Vjp<'_>, value: ValueId, axes: &[usize]) -> ValueId {
     let ty = cx.ty(cx.operand(0));
     let kept = cx.reshape(value, &reduced(&ty, axes, true));
     cx.expand(kept, &ty.shape)
