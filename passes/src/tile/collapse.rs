@@ -44,6 +44,7 @@ fn collect(statements: &[Statement], loops: &mut Vec<Vec<AxisId>>) {
                 loops.push(axes.clone());
                 collect(inner, loops);
             }
+            // The order of a serial loop's steps is its own.
             Statement::Reduce { axes, .. } => loops.push(axes.clone()),
             _ => {}
         }
@@ -122,6 +123,7 @@ fn merged(statements: Vec<Statement>, at: &dyn Fn(TensorId, &[Index]) -> Vec<Ind
     let without = |axes: Vec<AxisId>| -> Vec<AxisId> { axes.into_iter().filter(|&axis| axis != inner).collect() };
     let statement = |statement| match statement {
         Statement::For(axes, body) => Statement::For(without(axes), merged(body, at, inner)),
+        Statement::Serial(axes, body) => Statement::Serial(axes, merged(body, at, inner)),
         Statement::Reduce { axes, lets, results } => Statement::Reduce { axes: without(axes), lets, results },
         Statement::Store { tensor, index, value } => Statement::Store { tensor, index: at(tensor, &index), value },
         bound => bound,
@@ -130,10 +132,11 @@ fn merged(statements: Vec<Statement>, at: &dyn Fn(TensorId, &[Index]) -> Vec<Ind
 }
 
 fn loads(expr: &Expr, at: &dyn Fn(TensorId, &[Index]) -> Vec<Index>) -> Expr {
-    match expr {
+    // The loads inside an index first.
+    match expr.map_operands(&mut |x| loads(x, at)) {
         Expr::Load(load) => {
             Expr::Load(Load { tensor: load.tensor, index: at(load.tensor, &load.index), fill: load.fill })
         }
-        _ => expr.map_operands(&mut |x| loads(x, at)),
+        other => other,
     }
 }
