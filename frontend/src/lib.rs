@@ -5,6 +5,7 @@
 mod arithmetic;
 mod containers;
 pub mod functional;
+mod indexing;
 pub mod layers;
 mod module;
 pub mod optim;
@@ -17,6 +18,7 @@ mod training;
 mod views;
 
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
