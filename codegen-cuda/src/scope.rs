@@ -172,7 +172,7 @@ fn loops(statements: &[Statement]) -> Vec<Vec<AxisId>> {
     let mut nests = Vec::new();
     for statement in statements {
         match statement {
-            Statement::Reduce { axes, .. } => nests.push(axes.clone()),
+            Statement::Reduce { axes, .. } | Statement::Serial(axes, _) => nests.push(axes.clone()),
             Statement::For(axes, body) => {
                 let inner = loops(body);
                 if let ([Statement::For(..)], Some(first)) = (body.as_slice(), inner.first()) {

@@ -30,6 +30,7 @@ mod words;
 pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use function::{Function, FunctionInputs};
+pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,

@@ -57,7 +57,7 @@ pub enum Access {
     Read,
     /// Only stored, every element exactly once; but serial loops may store an element again, and load it.
     Write,
-    /// Loaded and stored; each element is loaded only by the iteration that stores it (an update in place).
+    /// Loaded and stored; each element is loaded only by the iteration that stores it (an update in place), or in serial loops.
     Update,
 }
 
@@ -101,10 +101,9 @@ pub enum Statement {
     /// Lets and stores in iterations that run one after another, row-major in the axes. Several of them may store one element, at a
     /// place that may be a value, and load what those before have stored.
     ///
-    /// Such a tensor is only written (`Access::Write`) and belongs to the iterations of the `For`s around: the axis of each is an
-    /// index, one and the same, of every load of the tensor and every store to it. So threads share no element, and their number reaches
-    /// no result. Either stores outside of serial loops give each element its first value, or the serial stores are those of plain loops:
-    /// each element once.
+    /// Such a tensor belongs to the iterations of the `For`s around: the axis of each is an index, one and the same, of every load of the
+    /// tensor and every store to it. So threads share no element, and their number reaches no result. If it is not updated in place, either
+    /// stores outside of serial loops give each element its first value, or the serial stores are those of plain loops: each element once.
     Serial(Vec<AxisId>, Vec<Statement>),
     /// Writes one element. No two iterations write the same one, except in a `Serial`.
     Store {

@@ -101,7 +101,7 @@ fn uniform(graph: &Graph, value: ValueId, body: &Body, fills: &[f64]) -> Option<
 fn elements(graph: &Graph, value: ValueId, body: &Body) -> Option<Vec<f64>> {
     let node = graph.node(value);
     let count = node.ty.shape.count().as_fixed()?;
-    let work = body.reduction.iter().try_fold(count, |work, dim| work.checked_mul(dim.as_fixed()?))?;
+    let work = body.inner().iter().try_fold(count, |work, dim| work.checked_mul(dim.as_fixed()?))?;
     let mut operands = Vec::new();
     for operand in graph.operands(value) {
         let ty = graph.ty(operand);
@@ -143,6 +143,8 @@ fn depends_on_position_or_batch(body: &Body) -> bool {
 /// Whether an element count of the batch, or a bound by it, is part of the value.
 fn depends_on_batch(body: &Body) -> bool {
     let mut found = false;
-    body.value.for_each(&mut |expr| found |= matches!(expr, Expr::Extent(dim) | Expr::Check(_, dim, _) if dim.batch));
+    body.for_each_expr(&mut |expr| {
+        expr.for_each(&mut |x| found |= matches!(x, Expr::Extent(dim) | Expr::Check(_, dim, _) if dim.batch));
+    });
     found
 }

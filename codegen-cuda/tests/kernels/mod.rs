@@ -1,6 +1,7 @@
 //! Kernels of every kind that the passes make, written by hand.
 
 mod build;
+mod serial;
 
 use build::*;
 use kiln_ir::kernel::Statement;
@@ -11,7 +12,7 @@ const F: DType = DType::F32;
 
 /// Every kernel, in the order of this file; a golden file has the kernel's name.
 pub fn all() -> Vec<Kernel> {
-    vec![
+    let written = vec![
         gelu_scale(),
         bias_relu(),
         softmax_cross_entropy(),
@@ -37,7 +38,8 @@ pub fn all() -> Vec<Kernel> {
         batched_matmul(),
         wide_relu(),
         dropout(),
-    ]
+    ];
+    written.into_iter().chain(serial::all()).collect()
 }
 
 /// A pointwise chain with most functions of one value.

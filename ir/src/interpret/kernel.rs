@@ -1,6 +1,6 @@
 //! Kernels: the loop tree as it stands. The schedule is ignored: it may not change what is computed.
 
-use super::memory::Memory;
+use super::memory::{Memory, OUTSIDE};
 use super::{Accumulator, InterpretError, Precision, Scalar, Scope, Value};
 use crate::kernel::{Kernel, Reduction, Statement};
 use crate::{AxisId, Expr, LocalId};
@@ -25,8 +25,6 @@ fn run(kernel: &Kernel, tensors: &mut [Value], batch: usize, precision: Precisio
         locals: vec![None; kernel.locals.len()],
         memory: Memory::new(kernel, tensors, batch)?,
     };
-    // What stands outside of loops is one iteration; those of the loops are numbered after it.
-    const OUTSIDE: u32 = 1;
     let mut last = OUTSIDE;
     for statement in &kernel.body {
         match statement {

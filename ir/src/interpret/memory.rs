@@ -7,6 +7,9 @@ use super::{InterpretError, Operands, Scalar, Value};
 use crate::kernel::{Access, Kernel};
 use crate::{DType, TensorId};
 
+/// What stands outside of loops is one iteration; those of the loops are numbered after it.
+pub(super) const OUTSIDE: u32 = 1;
+
 /// The tensors of one launch.
 pub(super) struct Memory<'a> {
     kernel: &'a Kernel,
@@ -44,6 +47,12 @@ impl<'a> Memory<'a> {
         Ok(Memory { kernel, values, records, iteration: 0, in_serial: false })
     }
 
+    /// Whether this iteration may not touch what another, `by`, has touched. A serial loop outside of the others follows them all.
+    fn is_foreign(&self, by: &Cell<u32>) -> bool {
+        let follows = self.in_serial && self.iteration == OUTSIDE;
+        by.get() != 0 && by.get() != self.iteration && !follows
+    }
+
     /// Writes one element.
     pub(super) fn store(&mut self, tensor: TensorId, position: usize, value: Scalar) -> Result<(), InterpretError> {
         let declared = self.kernel.tensor(tensor);
@@ -59,10 +68,7 @@ impl<'a> Memory<'a> {
         if record.stored.get() != 0 && !self.in_serial {
             return Err(InterpretError::StoredTwice { tensor: name(), position });
         }
-        if record.stored.get() != 0 && record.stored.get() != self.iteration {
-            return Err(InterpretError::SharedElement { tensor: name(), position });
-        }
-        if record.loaded.get() != 0 && record.loaded.get() != self.iteration {
+        if self.is_foreign(&record.stored) || self.is_foreign(&record.loaded) {
             return Err(InterpretError::SharedElement { tensor: name(), position });
         }
         record.stored.set(self.iteration);
@@ -94,7 +100,7 @@ impl Operands for Memory<'_> {
             Access::Read => {}
             Access::Write if self.in_serial => {
                 let stored = &self.records[tensor.0 as usize][position].stored;
-                if stored.get() != 0 && stored.get() != self.iteration {
+                if self.is_foreign(stored) {
                     return Err(InterpretError::SharedElement { tensor: declared.name.clone(), position });
                 }
             }
@@ -104,7 +110,7 @@ impl Operands for Memory<'_> {
             Access::Update => {
                 let record = &self.records[tensor.0 as usize][position];
                 // Of two loads by different iterations one is not by the iteration that stores, if any does.
-                let others = [&record.loaded, &record.stored].map(|by| by.get() != 0 && by.get() != self.iteration);
+                let others = [&record.loaded, &record.stored].map(|by| self.is_foreign(by));
                 if others[1] || (others[0] && record.stored.get() != 0) {
                     return Err(InterpretError::SharedElement { tensor: declared.name.clone(), position });
                 }

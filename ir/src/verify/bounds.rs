@@ -29,7 +29,7 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             report.add(line, Code::IndexOutOfBounds, message, place);
         }
         let mut stores = accesses.stores.iter().filter(|store| store.tensor == load.tensor);
-        if tensor.access == Access::Update && !stores.all(|store| loaded.is_own(kernel, store)) {
+        if tensor.access == Access::Update && !stores.all(|store| store.serial > 0 || loaded.is_own(kernel, store)) {
             let load = load_text(load, &names);
             let message = format!("an update reads no element that another iteration writes, found `{load}`");
             report.add(line, Code::BadKernel, message, place);
@@ -73,7 +73,9 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             let is_named = |axis: &AxisId| kernel.axis(*axis).extent == Dim::ONE || store.names(*axis);
             store.is_computed() || !store.axes.iter().all(is_named)
         };
-        if let Some(store) = first.iter().find(repeats).filter(|store| store.serial > 0) {
+        if let Some(store) =
+            first.iter().find(repeats).filter(|store| store.serial > 0 && tensor.access == Access::Write)
+        {
             let message =
                 format!("a tensor has its first values before a serial loop stores elements again: `{}`", tensor.name);
             report.add(store.line, Code::BadKernel, message, place);
