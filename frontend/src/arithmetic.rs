@@ -142,7 +142,13 @@ impl Tensor {
     /// The tensor in a shape that it broadcasts to.
     #[track_caller]
     pub(crate) fn broadcast(self, shape: &Shape) -> Tensor {
-        if &self.shape() == shape { self } else { Tensor::apply(ops::Expand { shape: shape.0.clone() }, &[self]) }
+        self.broadcast_as("expand", shape.0.clone())
+    }
+
+    /// The same for a user who has called `method`.
+    #[track_caller]
+    pub(crate) fn broadcast_as(self, method: &str, shape: Vec<Dim>) -> Tensor {
+        if self.shape().0 == shape { self } else { Tensor::apply_as(method, ops::Expand { shape }, &[self]) }
     }
 }
 

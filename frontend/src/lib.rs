@@ -6,6 +6,7 @@ mod activations;
 mod arithmetic;
 mod containers;
 mod convolution;
+mod creation;
 mod function;
 pub mod functional;
 mod indexing;
@@ -29,6 +30,7 @@ mod words;
 
 pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use function::{Function, FunctionInputs};
 pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
@@ -39,7 +41,7 @@ pub use module::{
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
-pub use tensor::{Size, Tensor};
+pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
-pub use views::{cat, stack};
+pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

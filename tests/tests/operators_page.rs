@@ -11,6 +11,7 @@ use kiln_ir::Op;
 
 /// The files of the front end that hold functions of tensors, in the page's order. Each is a family; its `//!` introduces it.
 const FAMILIES: &[&str] = &[
+    "creation",
     "arithmetic",
     "pointwise",
     "activations",

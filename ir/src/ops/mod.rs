@@ -16,9 +16,11 @@ mod logic;
 mod pool;
 mod random;
 mod rank;
+mod rearrange;
 mod reduce;
 mod scan;
 mod view;
+mod windows;
 
 pub use contract::*;
 pub use convolution::*;
@@ -30,9 +32,11 @@ pub use logic::*;
 pub use pool::*;
 pub use random::*;
 pub use rank::*;
+pub use rearrange::*;
 pub use reduce::*;
 pub use scan::*;
 pub use view::*;
+pub use windows::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +179,10 @@ table! {
     "slice" => Slice,
     "pad" => Pad,
     "concat" => Concat,
+    "flip" => Flip,
+    "roll" => Roll,
+    "windows" => Windows,
+    "fold_windows" => FoldWindows,
 
     "sum" => Sum,
     "amax" => Amax,

@@ -176,6 +176,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Counts, as many as there are; one stands for a list of one.
+    pub fn counts_of(&self, name: &str) -> Result<Vec<usize>, Stop> {
+        let values = self.ints(name)?.ok_or_else(|| self.wrong(name, "a list of counts"))?;
+        values.into_iter().map(|value| self.count_of(name, value)).collect()
+    }
+
     /// Counts, one for each of `N` axes; one number stands for all of them.
     pub fn counts<const N: usize>(&self, name: &str, default: usize) -> Result<[usize; N], Stop> {
         let Some(values) = self.ints(name)? else { return Ok([default; N]) };

@@ -2,6 +2,8 @@
 
 mod activations;
 mod pointwise;
+mod reductions;
+mod views;
 
 use kiln::prelude::Tensor;
 
@@ -23,7 +25,7 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, activations::ROWS];
+    let families = [pointwise::ROWS, activations::ROWS, reductions::ROWS, views::ROWS];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
