@@ -5,9 +5,10 @@
 //! made of the same rows and their documentation.
 
 use crate::Tensor;
-use crate::scalar::Operand;
+use crate::scalar::{Operand, Scalar};
 
 pub use crate::convolution::Window;
+pub use crate::einsum::einsum;
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
 pub use crate::views::{cat, stack};
 
@@ -56,7 +57,10 @@ functions! {
         narrow(axis: i64, start: usize, length: usize);
     }
     "products" {
-        matmul(other: Tensor); linear(weight: Tensor, bias: Option<Tensor>);
+        matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);
+        addmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        baddbmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
     }
     "convolutions" {
         conv2d(weight: Tensor, bias: Option<Tensor>, window: Window);

@@ -5,6 +5,7 @@
 mod arithmetic;
 mod containers;
 mod convolution;
+mod einsum;
 mod function;
 pub mod functional;
 mod indexing;

@@ -1,6 +1,6 @@
 //! `nn.Linear`.
 
-use kiln_ir::Init;
+use kiln_ir::{Code, Diagnostic, Init};
 
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
@@ -51,6 +51,11 @@ impl Forward<Tensor> for Linear {
     #[track_caller]
     fn forward(&self, x: Tensor) -> Tensor {
         let _scope = Scope::enter(self);
+        if x.value().is_some() && x.rank() < 2 {
+            let message = format!("linear needs an input with a batch axis, [batch, .., features]: found {}", x.ty());
+            let diagnostic = Diagnostic::new(Code::RankMismatch, message);
+            return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
+        }
         // A closure would hide the caller's place from `#[track_caller]`.
         #[allow(clippy::manual_map)]
         let bias = match &self.bias {

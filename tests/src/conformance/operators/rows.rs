@@ -1,6 +1,7 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod pointwise;
+mod products;
 
 use kiln::prelude::Tensor;
 
@@ -22,7 +23,7 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS];
+    let families = [pointwise::ROWS, products::ROWS];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
