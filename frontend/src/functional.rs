@@ -7,7 +7,7 @@
 use crate::Tensor;
 use crate::scalar::{Operand, Scalar};
 
-pub use crate::convolution::Window;
+pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::einsum::einsum;
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
 pub use crate::views::{cat, stack};
@@ -63,7 +63,13 @@ functions! {
         linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
     }
     "convolutions" {
-        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window);
+        conv1d(weight: Tensor, bias: Option<Tensor>, window: Window<1>);
+        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window<2>);
+        conv3d(weight: Tensor, bias: Option<Tensor>, window: Window<3>);
+        conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
+        conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
+        conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
+        pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
     }
     "pooling" {
         max_pool2d(kernel: usize, stride: usize, padding: usize); avg_pool2d(kernel: usize, stride: usize, padding: usize);

@@ -8,6 +8,8 @@ mod pool;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
 pub use batch_norm::BatchNorm2d;
-pub use conv::Conv2d;
+pub use conv::{
+    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
+};
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};

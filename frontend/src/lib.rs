@@ -19,6 +19,7 @@ pub mod prelude;
 mod products;
 mod reductions;
 mod scalar;
+mod spatial;
 mod tensor;
 mod trace;
 mod training;
@@ -33,6 +34,7 @@ pub use module::{
 };
 pub use parameter::{Buffer, Parameter};
 pub use scalar::{Operand, Scalar};
+pub use spatial::PerAxis;
 pub use tensor::{Size, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};

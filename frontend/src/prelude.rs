@@ -1,7 +1,7 @@
 //! What a model file needs: `use kiln::prelude::*;`.
 
-pub use crate::functional::{Window, cross_entropy, mse_loss, nll_loss};
-pub use crate::layers::{AvgPool2d, BatchNorm2d, Conv2d, Flatten, Gelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh};
+pub use crate::functional::{Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
+pub use crate::layers::{AvgPool2d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Flatten, Gelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh};
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
 pub use crate::{
     BATCH, Buffer, DType, Dim, Forward, Initializer, Layer, Layers, Module, Named, Parameter, Sequential, Tensor,

@@ -1,5 +1,6 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
+mod convolutions;
 mod pointwise;
 mod products;
 
@@ -23,7 +24,7 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, products::ROWS];
+    let families = [convolutions::ROWS, pointwise::ROWS, products::ROWS];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
