@@ -57,6 +57,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) unroll: Vec<bool>,
     /// By local.
     pub(crate) locals: Vec<Option<Lanes>>,
+    /// The calls inside the expression at hand, with their values.
+    pub(crate) costly: Vec<(Expr, Lanes)>,
     /// Lanes that run now; 1 outside of vector loops.
     pub(crate) lanes: usize,
     /// Index components that the loop bounds in force keep inside their extents.
@@ -99,6 +101,7 @@ impl<'a> Emitter<'a> {
             vector,
             unroll,
             locals: vec![None; kernel.locals.len()],
+            costly: Vec::new(),
             lanes: 1,
             proven: Vec::new(),
             refuted: Vec::new(),

@@ -31,6 +31,7 @@ mod memory;
 mod object;
 mod ops;
 mod options;
+mod random;
 mod range;
 mod reduce;
 mod scalar;

@@ -157,6 +157,13 @@ pub(crate) fn int_div(b: &mut FunctionBuilder<'_>, unsigned: bool, x: Value, y: 
     b.ins().select(is_minus_one, negated, quotient)
 }
 
+/// The remainder that belongs to [`int_div`]; `x` itself where the divisor is zero.
+pub(crate) fn int_rem(b: &mut FunctionBuilder<'_>, unsigned: bool, x: Value, y: Value) -> Value {
+    let quotient = int_div(b, unsigned, x, y);
+    let product = b.ins().imul(quotient, y);
+    b.ins().isub(x, product)
+}
+
 /// Whether a scalar or vector is a literal other than NaN.
 fn is_number(b: &FunctionBuilder<'_>, x: Value) -> bool {
     use cranelift_codegen::ir::InstructionData;

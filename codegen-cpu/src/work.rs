@@ -106,6 +106,7 @@ fn cost_of(expr: &Expr) -> usize {
         Expr::Load(load) if load.fill.is_some() => 4,
         Expr::Number(..) | Expr::Local(_) => 0,
         Expr::Check(..) => 10,
+        Expr::Random { .. } => 100,
         _ => 1,
     }
 }

@@ -180,6 +180,17 @@ fn dtypes_mix_in_one_vector_loop() {
             cast(DType::U8, Expr::binary(Binary::Mul, Expr::unary(Unary::Abs, load(x, here())), number(200.0))),
         ),
         (DType::I32, cast(DType::I32, Expr::binary(Binary::Mul, load(x, here()), number(20.0)))),
+        (DType::I64, Expr::binary(Binary::Rem, load(label, here()), Expr::number(-3.0, DType::I64))),
+        (DType::I32, Expr::binary(Binary::Pow, load(count, here()), Expr::number(13.0, DType::I32))),
+        (DType::I64, {
+            let below = Expr::binary(Binary::Sub, load(label, here()), Expr::number(5.0, DType::I64));
+            Expr::binary(Binary::Pow, below.clone(), below)
+        }),
+        (DType::U8, Expr::binary(Binary::Rem, load(byte, here()), Expr::number(3.0, DType::U8))),
+        (DType::U8, Expr::unary(Unary::Round, load(byte, here()))),
+        (DType::F64, Expr::binary(Binary::Rem, load(wide, here()), Expr::number(0.3, DType::F64))),
+        (DType::F64, Expr::unary(Unary::Atan, load(wide, here()))),
+        (DType::F64, Expr::unary(Unary::Round, load(wide, here()))),
         (DType::F32, Expr::unary(Unary::Floor, Expr::binary(Binary::Mul, load(x, here()), number(4.0)))),
     ];
     let mut statements: Vec<Statement> = Vec::new();

@@ -38,6 +38,15 @@ macro_rules! methods {
             broadcast_apply(ops::$op {}, self, other)
         }
     };
+    (@real $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), ") with a tensor or a number: its formula and gradients stand there. Integers become `f32`.")]
+        #[track_caller]
+        pub fn $method(self, other: impl Operand) -> Tensor {
+            let this = self.to_float();
+            let other = other.like(this).to_float();
+            broadcast_apply(ops::$op {}, this, other)
+        }
+    };
 }
 
 kiln_ir::op_rows!(methods);
@@ -128,12 +137,6 @@ impl Tensor {
         let (a, b) = promote(self, other);
         let Some(shape) = broadcast_shape("where", &[condition, a, b]) else { return Tensor::poison() };
         Tensor::apply(ops::Where {}, &[condition.broadcast(&shape), a.broadcast(&shape), b.broadcast(&shape)])
-    }
-
-    /// `x·Φ(x)` with the exact normal distribution; PyTorch's `gelu(approximate="none")`.
-    #[track_caller]
-    pub fn gelu(self) -> Tensor {
-        self * 0.5 * ((self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
     }
 
     /// The tensor in a shape that it broadcasts to.

@@ -5,11 +5,14 @@
 //! made of the same rows and their documentation.
 
 use crate::Tensor;
+use crate::activations::GeluApproximation;
+use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
 
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::einsum::einsum;
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::pointwise::where_;
 pub use crate::views::{cat, stack};
 
 macro_rules! functions {
@@ -34,6 +37,7 @@ macro_rules! of_ops {
         $(of_ops! { @$form $method })*
     };
     (@binary $method:ident) => { functions! { @function $method(other: impl Operand) } };
+    (@real $method:ident) => { functions! { @function $method(other: impl Operand) } };
     (@$form:ident $method:ident) => { functions! { @function $method() } };
 }
 
@@ -44,8 +48,15 @@ functions! {
         square(); to(dtype: kiln_ir::DType); logical_not();
         logical_and(other: impl Operand); logical_or(other: impl Operand); logical_xor(other: impl Operand);
     }
+    "pointwise" {
+        div_with(other: impl Operand, mode: Rounding); lerp(end: Tensor, weight: impl Operand); round_to(decimals: i32); reciprocal();
+        addcmul(a: Tensor, b: Tensor, value: f64); addcdiv(a: Tensor, b: Tensor, value: f64);
+        masked_fill(mask: Tensor, value: impl Operand); isnan(); isinf(); isfinite();
+    }
     "activations" {
-        gelu();
+        gelu(); gelu_with(approximation: GeluApproximation); silu(); mish(); softplus(beta: f64, threshold: f64); logsigmoid(); softsign();
+        elu(alpha: f64); celu(alpha: f64); selu(); leaky_relu(negative_slope: f64); prelu(weight: Tensor); hardtanh(low: f64, high: f64); relu6();
+        hardsigmoid(); hardswish(); threshold(threshold: f64, value: f64); glu(axis: i64);
     }
     "reductions" {
         sum(axes: &[i64], keep: bool); amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool);

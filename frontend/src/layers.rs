@@ -3,6 +3,7 @@
 mod activation;
 mod batch_norm;
 mod conv;
+mod dropout;
 mod linear;
 mod pool;
 
@@ -11,5 +12,6 @@ pub use batch_norm::BatchNorm2d;
 pub use conv::{
     Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
 };
+pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};

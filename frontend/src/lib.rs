@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod arithmetic;
 mod containers;
 mod convolution;
@@ -14,9 +15,11 @@ mod losses;
 mod module;
 pub mod optim;
 mod parameter;
+mod pointwise;
 mod pooling;
 pub mod prelude;
 mod products;
+pub mod random;
 mod reductions;
 mod scalar;
 mod spatial;
@@ -24,7 +27,9 @@ mod tensor;
 mod trace;
 mod training;
 mod views;
+mod words;
 
+pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use function::{Function, FunctionInputs};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
@@ -33,6 +38,7 @@ pub use module::{
     named_modules, named_parameters, state_dict,
 };
 pub use parameter::{Buffer, Parameter};
+pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
 pub use spatial::PerAxis;
 pub use tensor::{Size, Tensor};

@@ -1,8 +1,12 @@
 //! What a model file needs: `use kiln::prelude::*;`.
 
 pub use crate::functional::{Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
-pub use crate::layers::{AvgPool2d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Flatten, Gelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh};
+pub use crate::layers::{
+    AlphaDropout, AvgPool2d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
+    Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout, Flatten, Gelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh,
+};
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
+pub use crate::random::{normal, rand, randint, randn};
 pub use crate::{
     BATCH, Buffer, DType, Dim, Forward, Initializer, Layer, Layers, Module, Named, Parameter, Sequential, Tensor,
     Traced, Training, cat, stack,

@@ -173,10 +173,19 @@ fn functions_of_two_integers_wrap_and_truncate() {
     assert_eq!(binary(Binary::And, 1.0, 0.0, DType::Bool), 0.0);
     assert_eq!(binary(Binary::Or, 1.0, 0.0, DType::Bool), 1.0);
     assert_eq!(binary(Binary::Add, 1.0, 1.0, DType::Bool), 1.0);
-    let by_zero = Expr::binary(Binary::Div, Expr::number(1.0, DType::I64), Expr::number(0.0, DType::I64));
-    assert_eq!(error(by_zero), InterpretError::DivisionByZero);
-    let power = Expr::binary(Binary::Pow, Expr::number(2.0, DType::I64), Expr::number(3.0, DType::I64));
-    assert!(matches!(error(power), InterpretError::WrongDType { node: "pow", .. }));
+    for op in [Binary::Div, Binary::Rem] {
+        let by_zero = Expr::binary(op, Expr::number(1.0, DType::I64), Expr::number(0.0, DType::I64));
+        assert_eq!(error(by_zero), InterpretError::DivisionByZero);
+    }
+    assert_eq!(binary(Binary::Rem, -7.0, 2.0, DType::I64), -1.0);
+    assert_eq!(binary(Binary::Rem, 7.0, -4.0, DType::I32), 3.0);
+    assert_eq!(binary(Binary::Rem, 255.0, 16.0, DType::U8), 15.0);
+    assert_eq!(binary(Binary::Pow, 2.0, 3.0, DType::I64), 8.0);
+    assert_eq!(binary(Binary::Pow, 3.0, 21.0, DType::I32), 10_460_353_203u64 as u32 as i32 as f64);
+    assert_eq!(binary(Binary::Pow, 3.0, 6.0, DType::U8), 217.0);
+    for (base, power) in [(2.0, 0.0), (0.0, 0.0), (1.0, 1.0), (-1.0, -1.0)] {
+        assert_eq!(binary(Binary::Pow, base, -3.0, DType::I64), power);
+    }
 }
 
 #[test]

@@ -9,18 +9,22 @@ mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
+mod functions;
 mod leaf;
 mod logic;
 mod pool;
+mod random;
 mod reduce;
 mod view;
 
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
+pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
 pub use pool::*;
+pub use random::*;
 pub use reduce::*;
 pub use view::*;
 
@@ -32,7 +36,7 @@ use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
 macro_rules! table {
     // `$d` is a dollar sign: without it, a macro cannot write one with parameters of its own.
     (($d:tt) $($text:literal => $name:ident $(as $form:ident $method:ident)?,)*) => {
-        /// Calls a macro with every row that says how the op is called: `unary Exp "exp" exp;`, and so on (`float` is a function of real
+        /// Calls a macro with every row that says how the op is called: `unary Exp "exp" exp;`, and so on (`float` and `real` are functions of one and two real
         /// numbers, of which integers become `f32`; `unary` keeps the dtype). The front end makes methods and
         /// free functions of them.
         #[macro_export]
@@ -105,25 +109,45 @@ table! {
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
     "mul" => Mul,
     "div" => Div,
+    "fmod" => Fmod as binary fmod,
+    "remainder" => Remainder as binary remainder,
     "maximum" => Maximum as binary maximum,
     "minimum" => Minimum as binary minimum,
     "pow" => Pow as binary pow,
     "neg" => Neg,
     "abs" => Abs as unary abs,
+    "sign" => Sign as unary sign,
+    "relu" => Relu as unary relu,
+    "floor" => Floor as unary floor,
+    "ceil" => Ceil as unary ceil,
+    "trunc" => Trunc as unary trunc,
+    "round" => Round as unary round,
     "exp" => Exp as float exp,
+    "exp2" => Exp2 as float exp2,
+    "expm1" => Expm1 as float expm1,
     "log" => Log as float log,
+    "log2" => Log2 as float log2,
+    "log1p" => Log1p as float log1p,
     "sqrt" => Sqrt as float sqrt,
-    "tanh" => Tanh as float tanh,
-    "erf" => Erf as float erf,
+    "rsqrt" => Rsqrt as float rsqrt,
     "sin" => Sin as float sin,
     "cos" => Cos as float cos,
+    "tan" => Tan as float tan,
+    "asin" => Asin as float asin,
+    "acos" => Acos as float acos,
+    "atan" => Atan as float atan,
+    "atan2" => Atan2 as real atan2,
+    "sinh" => Sinh as float sinh,
+    "cosh" => Cosh as float cosh,
+    "tanh" => Tanh as float tanh,
+    "erf" => Erf as float erf,
     "sigmoid" => Sigmoid as float sigmoid,
-    "relu" => Relu as unary relu,
     "cast" => Cast,
     "detach" => Detach as unary detach,
 

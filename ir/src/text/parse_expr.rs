@@ -161,6 +161,12 @@ fn function(cursor: &mut Cursor<'_>, kernel: &Kernel, name: &str) -> Parsed<Expr
             "extent" => Expr::Extent(cursor.dim()?),
             "select" => Expr::select(operand(cursor, false)?, operand(cursor, false)?, operand(cursor, true)?),
             "check" => Expr::Check(Box::new(operand(cursor, false)?), cursor.dim()?),
+            "random" => {
+                let bits = cursor.integer("a number of bits")?;
+                cursor.expect(",")?;
+                let mut operand = |last| operand(cursor, last).map(Box::new);
+                Expr::Random { bits, seed: operand(false)?, stream: operand(false)?, position: operand(true)? }
+            }
             _ => return Err(unknown),
         }
     };

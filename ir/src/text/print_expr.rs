@@ -39,7 +39,7 @@ impl Level {
             Binary::And => Some(Level::And),
             Binary::Add | Binary::Sub => Some(Level::Add),
             Binary::Mul | Binary::Div => Some(Level::Multiply),
-            Binary::Max | Binary::Min | Binary::Pow => None,
+            Binary::Max | Binary::Min | Binary::Rem | Binary::Pow => None,
         }
     }
 }
@@ -116,6 +116,9 @@ fn leveled(expr: &Expr, names: &Names) -> (Level, String) {
         Expr::Select(condition, then, otherwise) => function("select", &[condition, then, otherwise]),
         Expr::Cast(dtype, x) => function(dtype.name(), &[x]),
         Expr::Check(x, bound) => (Level::Primary, format!("check({}, {bound})", text(x))),
+        Expr::Random { bits, seed, stream, position } => {
+            (Level::Primary, format!("random({bits}, {}, {}, {})", text(seed), text(stream), text(position)))
+        }
     }
 }
 

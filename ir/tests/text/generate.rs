@@ -180,6 +180,12 @@ fn expr(kernel: &Kernel, random: &mut Random, depth: usize, scope: &[AxisId], kn
         5 => Expr::select(operand(random), operand(random), operand(random)),
         6 if random.chance(50) => Expr::cast(*random.pick(&DType::ALL), operand(random)),
         6 => Expr::Check(Box::new(operand(random)), dim(random)),
+        7 if random.chance(30) => Expr::Random {
+            bits: 1 + random.below(31) as u32,
+            seed: Box::new(operand(random)),
+            stream: Box::new(operand(random)),
+            position: Box::new(operand(random)),
+        },
         _ => load(kernel, random, depth - 1, scope, known),
     }
 }

@@ -10,6 +10,9 @@ use kiln_runtime::philox::Philox4x32;
 /// Labels are drawn below this many classes: every op that takes labels has at least two.
 const CLASSES: u64 = 2;
 
+/// The seed of the model's own random numbers.
+const SEED: f64 = 7.0;
+
 /// Every input of a graph.
 pub(super) fn inputs(graph: &Graph, batch: usize) -> BTreeMap<String, Value> {
     let value = |name: &str, ty: &Type, role: Role, init: &Init| match role {
@@ -46,6 +49,7 @@ pub(super) fn state(name: &str, ty: &Type, init: &Init, batch: usize, exact: boo
     match init {
         Init::Data(data) if exact || data.len() == count => data.clone(),
         Init::Zeros => vec![0.0; count],
+        Init::Seed => vec![SEED; count],
         Init::Constant(value) => vec![rounded(ty.dtype, *value); count],
         _ => std::iter::repeat_with(&mut weight).take(count).collect(),
     }

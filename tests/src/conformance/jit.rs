@@ -120,7 +120,7 @@ fn compile(traced: Traced) -> Result<Trainer, EngineError> {
 }
 
 /// Calls `run` with the tensors of `batch` in the order of the entry's inputs.
-pub(super) fn with_inputs<R>(
+fn with_inputs<R>(
     trainer: &mut Trainer,
     entry: &str,
     batch: &Batch,

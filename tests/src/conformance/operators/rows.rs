@@ -1,5 +1,6 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
+mod activations;
 mod convolutions;
 mod pointwise;
 mod products;
@@ -24,7 +25,12 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [convolutions::ROWS, pointwise::ROWS, products::ROWS];
+    let families = [
+        activations::ROWS,
+        convolutions::ROWS,
+        pointwise::ROWS,
+        products::ROWS,
+    ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
