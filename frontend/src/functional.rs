@@ -11,6 +11,8 @@ use crate::scalar::{Operand, Scalar};
 
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::einsum::einsum;
+pub use crate::normalization::{Affine, NormOptions, Running};
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
 pub use crate::pointwise::where_;
 pub use crate::views::{cat, stack};
@@ -83,7 +85,24 @@ functions! {
         pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
     }
     "pooling" {
-        max_pool2d(kernel: usize, stride: usize, padding: usize); avg_pool2d(kernel: usize, stride: usize, padding: usize);
+        max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);
+        max_pool1d_with_indices(pool: impl Into<MaxPool<1>>) -> (Tensor, Tensor);
+        max_pool2d_with_indices(pool: impl Into<MaxPool<2>>) -> (Tensor, Tensor);
+        max_pool3d_with_indices(pool: impl Into<MaxPool<3>>) -> (Tensor, Tensor);
+        avg_pool1d(pool: impl Into<AvgPool<1>>); avg_pool2d(pool: impl Into<AvgPool<2>>); avg_pool3d(pool: impl Into<AvgPool<3>>);
+        adaptive_avg_pool1d(output: impl Into<OutputSize<1>>); adaptive_avg_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_avg_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d(output: impl Into<OutputSize<1>>); adaptive_max_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_max_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d_with_indices(output: impl Into<OutputSize<1>>) -> (Tensor, Tensor);
+        adaptive_max_pool2d_with_indices(output: impl Into<OutputSize<2>>) -> (Tensor, Tensor);
+        adaptive_max_pool3d_with_indices(output: impl Into<OutputSize<3>>) -> (Tensor, Tensor);
+    }
+    "normalization" {
+        batch_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
+        group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
     }
     "indexing" {
         one_hot(classes: usize);

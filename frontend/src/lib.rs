@@ -13,6 +13,7 @@ mod indexing;
 pub mod layers;
 mod losses;
 mod module;
+mod normalization;
 pub mod optim;
 mod parameter;
 mod pointwise;

@@ -114,7 +114,7 @@ pub(super) fn product(reduction: Vec<Dim>, a: Expr, b: Expr, dtype: DType) -> Bo
     let wide = |x| if accumulator(dtype) == dtype { x } else { Expr::cast(accumulator(dtype), x) };
     let value = Expr::binary(Binary::Mul, wide(a), wide(b));
     if reduction.is_empty() {
-        return Body::pointwise(value);
+        return Body::pointwise(if accumulator(dtype) == dtype { value } else { Expr::cast(dtype, value) });
     }
     Body::reduce(Kind::Contract, Monoid::Sum, reduction, value)
 }

@@ -2,7 +2,9 @@
 
 mod activations;
 mod convolutions;
+mod norms;
 mod pointwise;
+mod pooling;
 mod products;
 
 use kiln::prelude::Tensor;
@@ -28,7 +30,9 @@ pub fn find(op: &str) -> Option<Call> {
     let families = [
         activations::ROWS,
         convolutions::ROWS,
+        norms::ROWS,
         pointwise::ROWS,
+        pooling::ROWS,
         products::ROWS,
     ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
