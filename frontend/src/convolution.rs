@@ -196,8 +196,10 @@ pub(crate) fn convolve_transposed<const N: usize>(
     for axis in 0..N {
         let (extent, taps) = (input.0[axis + 2].factor, kernel.0[axis + 2].factor);
         let spread = extent.saturating_sub(1) * stride[axis] + dilation[axis] * taps.saturating_sub(1) + 1;
-        let Some(extent) = (spread + output_padding[axis]).checked_sub(2 * padding[axis]).filter(|&extent| extent > 0) else {
-            let requirement = format!("padding below half of its result: {padding:?}, input {input} and weight {kernel}");
+        let Some(extent) = (spread + output_padding[axis]).checked_sub(2 * padding[axis]).filter(|&extent| extent > 0)
+        else {
+            let requirement =
+                format!("padding below half of its result: {padding:?}, input {input} and weight {kernel}");
             return Tensor::mistake(fault(Code::ShapeMismatch, requirement));
         };
         output.push(extent);
@@ -241,7 +243,8 @@ impl Tensor {
     pub fn pixel_shuffle(self, factor: usize) -> Tensor {
         let Some((leading, [c, h, w])) = self.image("pixel_shuffle") else { return Tensor::poison() };
         if factor == 0 || !c.is_multiple_of(factor * factor) {
-            let message = format!("pixel_shuffle needs channels that the square of its factor divides: {c} and {factor}");
+            let message =
+                format!("pixel_shuffle needs channels that the square of its factor divides: {c} and {factor}");
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         let split = [c / (factor * factor), factor, factor, h, w];
@@ -255,7 +258,8 @@ impl Tensor {
     pub fn pixel_unshuffle(self, factor: usize) -> Tensor {
         let Some((leading, [c, h, w])) = self.image("pixel_unshuffle") else { return Tensor::poison() };
         if factor == 0 || !h.is_multiple_of(factor) || !w.is_multiple_of(factor) {
-            let message = format!("pixel_unshuffle needs a height and width that its factor divides: {h}, {w} and {factor}");
+            let message =
+                format!("pixel_unshuffle needs a height and width that its factor divides: {h}, {w} and {factor}");
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         let split = [c, h / factor, factor, w / factor, factor];
@@ -279,7 +283,8 @@ impl Tensor {
     /// The last three axes split into five, in another order, and joined to three again.
     #[track_caller]
     fn rearranged(self, leading: &[Dim], split: [usize; 5], order: [usize; 5], joined: [usize; 3]) -> Tensor {
-        let shape = |extents: &[usize]| [leading, &extents.iter().copied().map(Dim::fixed).collect::<Vec<_>>()].concat();
+        let shape =
+            |extents: &[usize]| [leading, &extents.iter().copied().map(Dim::fixed).collect::<Vec<_>>()].concat();
         let dims = (0..leading.len()).chain(order.map(|axis| leading.len() + axis)).collect();
         let parts = Tensor::apply(ops::Reshape { shape: shape(&split) }, &[self]);
         let moved = Tensor::apply(ops::Permute { dims }, &[parts]);

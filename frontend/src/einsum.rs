@@ -133,7 +133,8 @@ impl Labelled {
         let is_batch = |label| a.extent(label).or(b.extent(label)).is_some_and(|extent| extent.batch);
         labels.sort_by_key(|label| (!is_batch(*label), kept.iter().position(|held| held == label)));
         let letters = |term: &[char]| -> String {
-            let letter = |label: &char| all.iter().zip('a'..='z').find(|(held, _)| *held == label).map(|(_, letter)| letter);
+            let letter =
+                |label: &char| all.iter().zip('a'..='z').find(|(held, _)| *held == label).map(|(_, letter)| letter);
             term.iter().filter_map(letter).collect()
         };
         if all.len() > 26 {
@@ -186,7 +187,8 @@ fn parse(equation: &str, operands: &[Tensor]) -> Result<(Vec<Vec<char>>, Vec<cha
         let letters = term.chars().filter(char::is_ascii_alphabetic).count();
         let rest = operand.rank().checked_sub(letters).filter(|&rest| rest == 0 || term.contains("..."));
         let Some(rest) = rest else {
-            let requirement = format!("a label for each axis: `{term}` has {letters}, {} has {}", operand.ty(), operand.rank());
+            let requirement =
+                format!("a label for each axis: `{term}` has {letters}, {} has {}", operand.ty(), operand.rank());
             return Err(fault(Code::RankMismatch, requirement));
         };
         widest = widest.max(rest);
@@ -224,7 +226,9 @@ fn expand(term: &str, rest: usize, equation: &str) -> Result<Vec<char>, Diagnost
 /// Whether the extents of each label are equal or 1.
 fn check_extents(labels: &[Vec<char>], operands: &[Tensor]) -> Result<(), Diagnostic> {
     let mut known: Vec<(char, Dim)> = Vec::new();
-    for (label, dim) in labels.iter().zip(operands).flat_map(|(term, tensor)| term.iter().copied().zip(tensor.shape().0)) {
+    for (label, dim) in
+        labels.iter().zip(operands).flat_map(|(term, tensor)| term.iter().copied().zip(tensor.shape().0))
+    {
         match known.iter_mut().find(|(held, _)| *held == label) {
             None => known.push((label, dim)),
             Some((_, held)) if *held == Dim::ONE => *held = dim,

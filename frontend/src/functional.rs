@@ -11,10 +11,10 @@ use crate::scalar::{Operand, Scalar};
 
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::einsum::einsum;
-pub use crate::normalization::{Affine, NormOptions, Running};
-pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::pointwise::where_;
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::views::{cat, stack};
 
 macro_rules! functions {

@@ -3,6 +3,7 @@
 use kiln_ir::{Code, DType, Diagnostic, Dim, Number, ops};
 
 use crate::Tensor;
+use crate::scalar::Operand;
 
 /// What a normalised tensor is multiplied with, and what is added to it; `Affine::default()` is neither.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,72 +48,84 @@ impl Tensor {
     /// for statistics, weight or bias that are not `[channels]`, and for one value a channel in training; K0105 without statistics in evaluation. An input without
     /// elements stays as it is, whatever its rank.
     #[track_caller]
-    pub fn batch_norm(self, running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>) {
-        let nothing = (Tensor::poison(), running);
-        if self.value().is_some() && self.shape().count() == Dim::fixed(0) {
-            return (self, running);
-        }
-        let Some(channels) = self.channels("batch_norm", 2) else { return nothing };
-        if !self.has_channel_values("batch_norm", channels, running, affine) {
-            return nothing;
-        }
-        let axes: Vec<usize> = (0..self.rank()).filter(|&axis| axis != 1).collect();
-        let x = self.to_wide();
-        let (mean, var, new) = match (options.training, running) {
-            (false, None) => {
-                let message = "batch_norm needs running statistics in evaluation".to_owned();
-                return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None);
-            }
-            (false, Some(running)) => (x.channel_wise(running.mean), x.channel_wise(running.var), Some(running)),
-            (true, running) => {
-                if !self.has_variance("batch_norm", "value per channel", &axes) {
-                    return nothing;
-                }
-                let (mean, var) = x.statistics(&axes);
-                let new = running.map(|_| Running { mean, var: x.unbiased(var, &axes) });
-                let new = match (running, new) {
-                    (Some(running), Some(batch)) => Some(running.moved(batch, options.momentum)),
-                    _ => None,
-                };
-                (mean, var, new)
-            }
-        };
-        let y = x.normalized(mean, var, options.eps);
-        (y.channel_affine(affine).to(self.dtype()), new)
+    pub fn batch_norm(
+        self,
+        running: Option<Running>,
+        affine: Affine,
+        options: NormOptions,
+    ) -> (Tensor, Option<Running>) {
+        let (y, batch) = self.batch_normalized(running, affine, options);
+        (y, moved(running, batch, options.momentum))
     }
 
-    /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels. Running statistics move by the mean over
-    /// the batch. `options.training` is PyTorch's `use_input_stats`. K0101 also for one spatial element.
+    /// [`Tensor::batch_norm`] with the statistics of the batch, if they were used.
     #[track_caller]
-    pub fn instance_norm(self, running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>) {
-        let nothing = (Tensor::poison(), running);
-        let Some(channels) = self.channels("instance_norm", 2) else { return nothing };
-        if !self.has_channel_values("instance_norm", channels, running, affine) {
-            return nothing;
+    pub(crate) fn batch_normalized(
+        self,
+        running: Option<Running>,
+        affine: Affine,
+        options: NormOptions,
+    ) -> (Tensor, Option<Running>) {
+        if self.value().is_some() && self.shape().count() == Dim::fixed(0) {
+            return (self, None);
         }
+        let axes: Vec<usize> = (0..self.rank()).filter(|&axis| axis != 1).collect();
+        let checked = self.has_channels("batch_norm", 2)
+            && self.has_channel_values("batch_norm", running, affine)
+            && (!options.training || self.has_variance("batch_norm", "value per channel", &axes));
+        if !checked {
+            return (Tensor::poison(), None);
+        }
+        let x = self.to_wide();
+        let (mean, var, batch) = match running {
+            _ if options.training => {
+                let (mean, var) = x.statistics(&axes);
+                (mean, var, Some(Running::of(mean, x.unbiased(var, &axes))))
+            }
+            Some(running) => (x.channel_wise(running.mean), x.channel_wise(running.var), None),
+            None => {
+                let message = "batch_norm needs running statistics when it does not use those of its input";
+                return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None);
+            }
+        };
+        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), batch)
+    }
+
+    /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels. Running statistics move
+    /// towards the mean over the batch. `options.training` is PyTorch's `use_input_stats`. K0101 also for one spatial element.
+    #[track_caller]
+    pub fn instance_norm(
+        self,
+        running: Option<Running>,
+        affine: Affine,
+        options: NormOptions,
+    ) -> (Tensor, Option<Running>) {
+        let (y, batch) = self.instance_normalized(running, affine, options);
+        (y, moved(running, batch, options.momentum))
+    }
+
+    /// [`Tensor::instance_norm`] with the statistics of the batch, if they were used.
+    #[track_caller]
+    pub(crate) fn instance_normalized(
+        self,
+        running: Option<Running>,
+        affine: Affine,
+        options: NormOptions,
+    ) -> (Tensor, Option<Running>) {
         if !options.training {
-            return match running {
-                Some(_) => self.batch_norm(running, affine, options),
-                None => {
-                    let message = "instance_norm needs running statistics when it does not use the input's".to_owned();
-                    (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None)
-                }
-            };
+            return self.batch_normalized(running, affine, options);
         }
         let axes: Vec<usize> = (2..self.rank()).collect();
-        if !self.has_variance("instance_norm", "spatial element", &axes) {
-            return nothing;
+        let checked = self.has_channels("instance_norm", 2)
+            && self.has_channel_values("instance_norm", running, affine)
+            && self.has_variance("instance_norm", "spatial element", &axes);
+        if !checked {
+            return (Tensor::poison(), None);
         }
         let x = self.to_wide();
         let (mean, var) = x.statistics(&axes);
-        let new = match running {
-            Some(running) => {
-                let batch = Running { mean: mean.mean(&[0], true), var: x.unbiased(var, &axes).mean(&[0], true) };
-                Some(running.moved(batch, options.momentum))
-            }
-            None => None,
-        };
-        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), new)
+        let batch = Running::of(mean.mean_of(&[0]), x.unbiased(var, &axes).mean_of(&[0]));
+        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), Some(batch))
     }
 
     /// `(x - mean) / √(var + eps)·weight + bias` over the last axes, which are `shape` (Ba et al., 2016); the variance is biased. Weight and bias have that shape.
@@ -143,10 +156,10 @@ impl Tensor {
     /// K0102 without a channel axis; K0101 for weight or bias of other extents and an input without channels or positions; K0105 for groups that do not divide the channels.
     #[track_caller]
     pub fn group_norm(self, groups: usize, affine: Affine, eps: f64) -> Tensor {
-        let Some(channels) = self.channels("group_norm", 2) else { return Tensor::poison() };
-        if !self.has_channel_values("group_norm", channels, None, affine) {
+        if !self.has_channels("group_norm", 2) || !self.has_channel_values("group_norm", None, affine) {
             return Tensor::poison();
         }
+        let channels = self.shape().0[1].factor;
         if groups == 0 || !channels.is_multiple_of(groups) {
             let message = format!("group_norm needs channels that its groups divide: {channels} and {groups}");
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
@@ -168,7 +181,7 @@ impl Tensor {
     /// K0102 for fewer than three axes; K0105 for a size of 0.
     #[track_caller]
     pub fn local_response_norm(self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
-        if self.channels("local_response_norm", 3).is_none() {
+        if !self.has_channels("local_response_norm", 3) {
             return Tensor::poison();
         }
         if size == 0 {
@@ -177,7 +190,8 @@ impl Tensor {
         }
         let shape = self.shape().0;
         let x = self.to_wide();
-        let squares = x.square().reshape(vec![shape[0], Dim::ONE, shape[1], kiln_ir::Shape(shape[2..].to_vec()).count()]);
+        let squares =
+            x.square().reshape(vec![shape[0], Dim::ONE, shape[1], kiln_ir::Shape(shape[2..].to_vec()).count()]);
         let pad = ops::Pad { axis: 2, low: size / 2, high: (size - 1) / 2, interior: 0, value: Number::new(0.0) };
         let (kernel, ones, none) = (vec![size, 1], vec![1; 2], vec![0; 2]);
         let pool = ops::SumPool { kernel, stride: ones.clone(), padding: none, dilation: ones, ceil: false };
@@ -192,32 +206,41 @@ impl Tensor {
         if self.dtype() == DType::F64 { self } else { self.to(DType::F32) }
     }
 
-    /// The channels of `[batch, channels, ..]` with at least `rank` axes; anything else is a mistake.
+    /// Whether this is a floating `[batch, channels, ..]` with at least `rank` axes, of which only the first may be symbolic.
     #[track_caller]
-    fn channels(self, method: &str, rank: usize) -> Option<usize> {
-        self.value()?;
-        if self.rank() < rank {
-            let message = format!("{method} needs an input [batch, channels, ..] with at least {rank} axes: found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
-            return None;
+    fn has_channels(self, method: &str, rank: usize) -> bool {
+        if self.value().is_none() || !self.is_floating(method) {
+            return false;
         }
+        if self.rank() < rank {
+            let message =
+                format!("{method} needs an input [batch, channels, ..] with at least {rank} axes: found {}", self.ty());
+            Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
+            return false;
+        }
+        self.fixed_extents(method, 1).is_some()
+    }
+
+    #[track_caller]
+    fn is_floating(self, method: &str) -> bool {
         if !self.dtype().is_float() {
             let message = format!("{method} needs a floating dtype, found {}", self.ty());
             Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
-            return None;
         }
-        self.fixed_extents(method, 1).map(|extents| extents[0])
+        self.dtype().is_float()
     }
 
     /// Whether everything that is given for each channel is `[channels]`.
     #[track_caller]
-    fn has_channel_values(self, method: &str, channels: usize, running: Option<Running>, affine: Affine) -> bool {
+    fn has_channel_values(self, method: &str, running: Option<Running>, affine: Affine) -> bool {
+        let channels = self.shape().0[1];
         let (mean, var) = (running.map(|running| running.mean), running.map(|running| running.var));
         let given = [("running_mean", mean), ("running_var", var), ("weight", affine.weight), ("bias", affine.bias)];
         for (name, tensor) in given {
             let Some(tensor) = tensor.filter(|tensor| tensor.value().is_some()) else { continue };
-            if tensor.shape().0 != [Dim::fixed(channels)] {
-                let message = format!("{method} needs a `{name}` [{channels}], one value a channel: found {}", tensor.ty());
+            if tensor.shape().0 != [channels] {
+                let message =
+                    format!("{method} needs a `{name}` [{channels}], one value a channel: found {}", tensor.ty());
                 Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
                 return false;
             }
@@ -246,14 +269,14 @@ impl Tensor {
             Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
             return None;
         }
-        if !self.dtype().is_float() {
-            let message = format!("{method} needs a floating dtype, found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
+        if !self.is_floating(method) {
             return None;
         }
         let wanted: Vec<Dim> = shape.iter().copied().map(Dim::fixed).collect();
         let whole = Some(("input", self)).filter(|_| !self.shape().0.ends_with(&wanted));
-        let other = |name, tensor: Option<Tensor>| tensor.filter(|t| t.value().is_some() && t.shape().0 != wanted).map(|t| (name, t));
+        let other = |name, tensor: Option<Tensor>| {
+            tensor.filter(|t| t.value().is_some() && t.shape().0 != wanted).map(|t| (name, t))
+        };
         if let Some((name, tensor)) = whole.or(other("weight", affine.weight)).or(other("bias", affine.bias)) {
             let message = format!("{method} needs a last shape of {shape:?}: `{name}` is {}", tensor.ty());
             Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
@@ -321,17 +344,27 @@ impl Tensor {
 }
 
 impl Running {
-    /// Moved towards the statistics of a batch.
+    /// The statistics of a batch, `[channels]`; no gradient flows through them.
     #[track_caller]
-    fn moved(self, batch: Running, momentum: f64) -> Running {
-        Running { mean: follow(self.mean, batch.mean, momentum), var: follow(self.var, batch.var, momentum) }
+    fn of(mean: Tensor, var: Tensor) -> Running {
+        Running { mean: mean.detach().reshape([-1]), var: var.detach().reshape([-1]) }
+    }
+
+    /// `kept·self + part·batch`.
+    #[track_caller]
+    pub(crate) fn moved(self, batch: Running, kept: impl Operand + Copy, part: impl Operand + Copy) -> Running {
+        let (mean, var) = (batch.mean.to(self.mean.dtype()), batch.var.to(self.var.dtype()));
+        Running { mean: self.mean * kept + mean * part, var: self.var * kept + var * part }
     }
 }
 
+/// The running statistics after a batch, if there was one whose statistics were used.
 #[track_caller]
-fn follow(running: Tensor, batch: Tensor, momentum: f64) -> Tensor {
-    let batch = batch.detach().reshape([-1]).to(running.dtype());
-    running * (1.0 - momentum) + batch * momentum
+fn moved(running: Option<Running>, batch: Option<Running>, momentum: f64) -> Option<Running> {
+    match (running, batch) {
+        (Some(running), Some(batch)) => Some(running.moved(batch, 1.0 - momentum, momentum)),
+        _ => running,
+    }
 }
 
 /// The distance of 1 to the next number of a dtype.

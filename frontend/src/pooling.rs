@@ -265,7 +265,8 @@ fn positions<const N: usize>(
         let count = shape.0[axis + 2].factor;
         let mut extents = [1; N];
         extents[axis] = count;
-        let origins = Tensor::table((0..count).map(|at| (origin(axis, at) * number(stride)) as f64), &extents, DType::I64);
+        let origins =
+            Tensor::table((0..count).map(|at| (origin(axis, at) * number(stride)) as f64), &extents, DType::I64);
         let here = offset + origins;
         position = Some(match position {
             Some(position) => here + position,

@@ -6,9 +6,9 @@
 use kiln_ir::ops;
 use kiln_ir::{Code, Diagnostic, Dim, Shape};
 
+use crate::Tensor;
 use crate::einsum::{Labelled, contract};
 use crate::scalar::Scalar;
-use crate::Tensor;
 
 macro_rules! products {
     ($($(#[doc = $doc:literal])* $method:ident $equation:literal;)*) => {
@@ -52,7 +52,8 @@ impl Tensor {
         if a.0[a.rank() - 1] != b.0[b.rank().saturating_sub(2)] {
             return Tensor::mistake(fault(Code::ShapeMismatch, "equal inner extents"));
         }
-        let leading = |shape: &Shape| shape.0[..shape.rank().saturating_sub(2)].iter().rev().copied().collect::<Vec<Dim>>();
+        let leading =
+            |shape: &Shape| shape.0[..shape.rank().saturating_sub(2)].iter().rev().copied().collect::<Vec<Dim>>();
         let meet = |(x, y): (Dim, Dim)| x == y || x == Dim::ONE || y == Dim::ONE;
         if !leading(&a).into_iter().zip(leading(&b)).all(meet) {
             return Tensor::mistake(fault(Code::ShapeMismatch, "leading axes that broadcast"));
@@ -115,7 +116,8 @@ impl Tensor {
             let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
             return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
         }
-        let (input, weight) = (Labelled::batched(self, "i"), Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" }));
+        let (input, weight) =
+            (Labelled::batched(self, "i"), Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" }));
         let mut out: Vec<char> = input.labels()[..x.rank() - 1].to_vec();
         out.extend(weight.labels().iter().filter(|label| **label == 'o'));
         let product = contract("linear", &[input, weight], &out);
@@ -130,7 +132,9 @@ impl Tensor {
     /// Made as a linear map of the products `x₁[i]·x₂[j]`. K0102 for a weight that does not have three axes; K0101 for extents that do not fit.
     #[track_caller]
     pub fn bilinear(self, other: Tensor, weight: Tensor, bias: Option<Tensor>) -> Tensor {
-        let (Some(_), Some(_), Some(_)) = (self.value(), other.value(), weight.value()) else { return Tensor::poison() };
+        let (Some(_), Some(_), Some(_)) = (self.value(), other.value(), weight.value()) else {
+            return Tensor::poison();
+        };
         let (x, y, w) = (self.shape(), other.shape(), weight.shape());
         let fault = |code, requirement: &str| {
             let message = format!("bilinear needs {requirement}: inputs {x} and {y}, weight {w}");

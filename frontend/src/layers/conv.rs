@@ -2,6 +2,7 @@
 
 use kiln_ir::Init;
 
+use super::optional;
 use crate::convolution::{Padding, TransposedWindow, Window, convolve, convolve_transposed};
 use crate::spatial::PerAxis;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
@@ -96,7 +97,8 @@ macro_rules! options {
             }
 
             fn type_name(&self) -> &'static str {
-                [concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")][N - 1]
+                [concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")]
+                    [N - 1]
             }
         }
     };
@@ -175,13 +177,7 @@ macro_rules! forward {
                 if !x.is_batch_of(method, N + 2) {
                     return Tensor::poison();
                 }
-                // A closure would hide the caller's place from `#[track_caller]`.
-                #[allow(clippy::manual_map)]
-                let bias = match &self.bias {
-                    Some(bias) => Some(bias.tensor()),
-                    None => None,
-                };
-                $function(method, x, self.weight.tensor(), bias, &self.window)
+                $function(method, x, self.weight.tensor(), optional(self.bias.as_ref()), &self.window)
             }
         }
     };

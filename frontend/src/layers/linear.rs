@@ -2,6 +2,7 @@
 
 use kiln_ir::{Code, Diagnostic, Init};
 
+use super::optional;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
 /// `y = x·wᵀ + b` over the last axis.
@@ -56,12 +57,6 @@ impl Forward<Tensor> for Linear {
             let diagnostic = Diagnostic::new(Code::RankMismatch, message);
             return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
         }
-        // A closure would hide the caller's place from `#[track_caller]`.
-        #[allow(clippy::manual_map)]
-        let bias = match &self.bias {
-            Some(bias) => Some(bias.tensor()),
-            None => None,
-        };
-        x.linear(self.weight.tensor(), bias)
+        x.linear(self.weight.tensor(), optional(self.bias.as_ref()))
     }
 }

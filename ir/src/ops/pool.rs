@@ -30,8 +30,7 @@ impl Window<'_> {
         }
         let span = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1) + 1;
         if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > span(axis) / 2) {
-            let requirement =
-                format!("padding of at most half the kernel: {} and {}", self.padding[axis], span(axis));
+            let requirement = format!("padding of at most half the kernel: {} and {}", self.padding[axis], span(axis));
             return Err(checks::argument(self.name, &requirement));
         }
         Ok(())

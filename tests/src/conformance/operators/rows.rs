@@ -27,14 +27,7 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [
-        activations::ROWS,
-        convolutions::ROWS,
-        norms::ROWS,
-        pointwise::ROWS,
-        pooling::ROWS,
-        products::ROWS,
-    ];
+    let families = [activations::ROWS, convolutions::ROWS, norms::ROWS, pointwise::ROWS, pooling::ROWS, products::ROWS];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 

@@ -24,9 +24,7 @@ pub const ROWS: &[Row] = &[
         let equation = a.text("equation").ok_or_else(|| a.wrong("equation", "a string"))?;
         Ok(einsum(equation, &a.tensors("operands")?).into())
     }),
-    ("nn.functional.linear", |a| {
-        Ok(a.tensor("input")?.linear(a.tensor("weight")?, a.optional_tensor("bias")?).into())
-    }),
+    ("nn.functional.linear", |a| Ok(a.tensor("input")?.linear(a.tensor("weight")?, a.optional_tensor("bias")?).into())),
     ("nn.functional.bilinear", |a| {
         let (x, y, weight) = (a.tensor("input1")?, a.tensor("input2")?, a.tensor("weight")?);
         Ok(x.bilinear(y, weight, a.optional_tensor("bias")?).into())
