@@ -259,6 +259,7 @@ impl<'a> Emitter<'a> {
 
     /// A literal of a dtype.
     pub(crate) fn constant(&mut self, dtype: DType, value: f64) -> Value {
+        let value = kiln_ir::interpret::Precision::Declared.round(value, dtype);
         ops::constant(&mut self.b, ops::scalar_type(dtype), value)
     }
 }

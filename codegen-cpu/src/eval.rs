@@ -87,7 +87,7 @@ impl Emitter<'_> {
         let packs = match op {
             Unary::Neg | Unary::Abs => true,
             Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Trunc | Unary::Round => dtype.is_float(),
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Atan => dtype == DType::F32,
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Atan => ops::held(dtype) == DType::F32,
             Unary::Sin | Unary::Cos | Unary::Not => false,
         };
         if packs
@@ -152,12 +152,12 @@ impl Emitter<'_> {
         Lanes::Split(chosen.map(|((condition, x), y)| self.b.ins().select(condition, x, y)).collect())
     }
 
-    fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
+    pub(crate) fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
         if from == to {
             return x.clone();
         }
-        match (x, from, to) {
-            (Lanes::Packed(_), DType::I32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
+        match (x, ops::held(from), ops::held(to)) {
+            (Lanes::Packed(_), DType::I32 | DType::F32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
                 let ty = ops::vector_type(from).expect("both have vectors");
                 let registers = self.packed(x, ty);
                 Lanes::Packed(registers.into_iter().map(|x| self.cast_value(from, to, x)).collect())

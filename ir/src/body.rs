@@ -103,8 +103,5 @@ pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
 
 /// The dtype in which sums of this dtype are kept.
 pub fn accumulator(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        other => other,
-    }
+    if dtype.is_half() { DType::F32 } else { dtype }
 }
