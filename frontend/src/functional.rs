@@ -10,10 +10,13 @@ use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
 use crate::tensor::Sizes;
 
-pub use crate::convolution::Window;
+pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
+pub use crate::einsum::einsum;
 pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::pointwise::where_;
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
 
 macro_rules! functions {
@@ -89,13 +92,39 @@ functions! {
         pad(widths: &[i64], value: f64); pad_with(widths: &[i64], mode: PadMode);
     }
     "products" {
-        matmul(other: Tensor); linear(weight: Tensor, bias: Option<Tensor>);
+        matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);
+        addmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        baddbmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
     }
     "convolutions" {
-        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window);
+        conv1d(weight: Tensor, bias: Option<Tensor>, window: Window<1>);
+        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window<2>);
+        conv3d(weight: Tensor, bias: Option<Tensor>, window: Window<3>);
+        conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
+        conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
+        conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
+        pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
     }
     "pooling" {
-        max_pool2d(kernel: usize, stride: usize, padding: usize); avg_pool2d(kernel: usize, stride: usize, padding: usize);
+        max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);
+        max_pool1d_with_indices(pool: impl Into<MaxPool<1>>) -> (Tensor, Tensor);
+        max_pool2d_with_indices(pool: impl Into<MaxPool<2>>) -> (Tensor, Tensor);
+        max_pool3d_with_indices(pool: impl Into<MaxPool<3>>) -> (Tensor, Tensor);
+        avg_pool1d(pool: impl Into<AvgPool<1>>); avg_pool2d(pool: impl Into<AvgPool<2>>); avg_pool3d(pool: impl Into<AvgPool<3>>);
+        adaptive_avg_pool1d(output: impl Into<OutputSize<1>>); adaptive_avg_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_avg_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d(output: impl Into<OutputSize<1>>); adaptive_max_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_max_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d_with_indices(output: impl Into<OutputSize<1>>) -> (Tensor, Tensor);
+        adaptive_max_pool2d_with_indices(output: impl Into<OutputSize<2>>) -> (Tensor, Tensor);
+        adaptive_max_pool3d_with_indices(output: impl Into<OutputSize<3>>) -> (Tensor, Tensor);
+    }
+    "normalization" {
+        batch_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
+        group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
     }
     "indexing" {
         one_hot(classes: usize);

@@ -5,6 +5,7 @@
 //! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
 //! through [`op_rows`](crate::op_rows).
 
+mod adaptive;
 mod checks;
 mod contract;
 mod convolution;
@@ -22,6 +23,7 @@ mod scan;
 mod view;
 mod windows;
 
+pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
@@ -207,6 +209,8 @@ table! {
     "max_pool_pick" => MaxPoolPick,
     "sum_pool" => SumPool,
     "sum_pool_grad" => SumPoolGrad,
+    "adaptive_sum" => AdaptiveSum,
+    "adaptive_argmax" => AdaptiveArgmax,
 }
 
 /// [`Operator`] without what needs `Sized`.

@@ -1,9 +1,13 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod activations;
+mod convolutions;
+mod norms;
 mod pointwise;
 mod reductions;
 mod views;
+mod pooling;
+mod products;
 
 use kiln::prelude::Tensor;
 
@@ -25,7 +29,16 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, activations::ROWS, reductions::ROWS, views::ROWS];
+    let families = [
+        activations::ROWS,
+        convolutions::ROWS,
+        norms::ROWS,
+        pointwise::ROWS,
+        pooling::ROWS,
+        products::ROWS,
+        reductions::ROWS,
+        views::ROWS,
+    ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
