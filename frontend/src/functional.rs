@@ -9,8 +9,10 @@ use crate::activations::GeluApproximation;
 use crate::pointwise::Rounding;
 use crate::scalar::Operand;
 
+pub use crate::attention::Attention;
 pub use crate::convolution::Window;
-pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::distances::{Normalize, PairwiseDistance};
+pub use crate::losses::*;
 pub use crate::pointwise::where_;
 pub use crate::views::{cat, stack};
 
@@ -65,6 +67,12 @@ functions! {
     "views" {
         flatten(start: i64, end: i64); permute(axes: &[i64]); transpose(a: i64, b: i64); unsqueeze(axis: i64); squeeze(axis: i64);
         narrow(axis: i64, start: usize, length: usize);
+    }
+    "distances" {
+        normalize(options: Normalize); cosine_similarity(other: Tensor, axis: i64, eps: f64); pairwise_distance(other: Tensor, options: PairwiseDistance);
+    }
+    "attention" {
+        scaled_dot_product_attention(key: Tensor, value: Tensor, options: Attention);
     }
     "products" {
         matmul(other: Tensor); linear(weight: Tensor, bias: Option<Tensor>);

@@ -4,8 +4,10 @@
 
 mod activations;
 mod arithmetic;
+mod attention;
 mod containers;
 mod convolution;
+mod distances;
 mod function;
 pub mod functional;
 mod indexing;

@@ -12,6 +12,7 @@ mod elementwise;
 mod functions;
 mod leaf;
 mod logic;
+mod loss;
 mod pool;
 mod reduce;
 mod view;
@@ -22,6 +23,7 @@ pub use elementwise::*;
 pub use functions::*;
 pub use leaf::*;
 pub use logic::*;
+pub use loss::*;
 pub use pool::*;
 pub use reduce::*;
 pub use view::*;
@@ -159,6 +161,7 @@ table! {
     "not" => Not,
     "where" => Where,
     "one_hot" => OneHot,
+    "binary_cross_entropy" => BinaryCrossEntropy,
 
     "reshape" => Reshape,
     "permute" => Permute,

@@ -227,7 +227,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
+    /// A count of a list.
+    pub fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
         usize::try_from(value).map_err(|_| {
             let message = format!("{} needs `{name}` of at least 0: found {value}", self.op);
             Stop::Refused(Diagnostic::new(Code::BadArgument, message))

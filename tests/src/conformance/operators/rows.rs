@@ -1,6 +1,9 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod activations;
+mod attention;
+mod distances;
+mod losses;
 mod pointwise;
 
 use kiln::prelude::Tensor;
@@ -23,7 +26,7 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, activations::ROWS];
+    let families = [pointwise::ROWS, activations::ROWS, losses::ROWS, distances::ROWS, attention::ROWS];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
