@@ -10,10 +10,12 @@ use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
 use crate::tensor::Sizes;
 
+pub use crate::attention::Attention;
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
+pub use crate::distances::{Normalize, PairwiseDistance};
 pub use crate::einsum::einsum;
-pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::losses::*;
 pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::pointwise::where_;
 pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
@@ -90,6 +92,12 @@ functions! {
         repeat_interleave_each(counts: &[usize], axis: impl Into<Option<i64>>);
         tril(diagonal: i64); triu(diagonal: i64); diagonal(offset: i64, axes: [i64; 2]); diag_embed(offset: i64, axes: [i64; 2]);
         pad(widths: &[i64], value: f64); pad_with(widths: &[i64], mode: PadMode);
+    }
+    "distances" {
+        normalize(options: Normalize); cosine_similarity(other: Tensor, axis: i64, eps: f64); pairwise_distance(other: Tensor, options: PairwiseDistance);
+    }
+    "attention" {
+        scaled_dot_product_attention(key: Tensor, value: Tensor, options: Attention);
     }
     "products" {
         matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);

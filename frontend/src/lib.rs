@@ -4,9 +4,11 @@
 
 mod activations;
 mod arithmetic;
+mod attention;
 mod containers;
 mod convolution;
 mod creation;
+mod distances;
 mod einsum;
 mod function;
 pub mod functional;
@@ -44,8 +46,8 @@ pub use module::{
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
-pub use tensor::{Size, Sizes, Tensor};
 pub use spatial::PerAxis;
+pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
 pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

@@ -14,6 +14,7 @@ mod functions;
 mod indexing;
 mod leaf;
 mod logic;
+mod loss;
 mod pool;
 mod random;
 mod rank;
@@ -31,6 +32,7 @@ pub use functions::*;
 pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
+pub use loss::*;
 pub use pool::*;
 pub use random::*;
 pub use rank::*;
@@ -174,6 +176,7 @@ table! {
     "not" => Not,
     "where" => Where,
     "one_hot" => OneHot,
+    "binary_cross_entropy" => BinaryCrossEntropy,
 
     "reshape" => Reshape,
     "permute" => Permute,

@@ -1,13 +1,16 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod activations;
+mod attention;
 mod convolutions;
+mod distances;
+mod losses;
 mod norms;
 mod pointwise;
-mod reductions;
-mod views;
 mod pooling;
 mod products;
+mod reductions;
+mod views;
 
 use kiln::prelude::Tensor;
 
@@ -31,7 +34,10 @@ pub struct Results {
 pub fn find(op: &str) -> Option<Call> {
     let families = [
         activations::ROWS,
+        attention::ROWS,
         convolutions::ROWS,
+        distances::ROWS,
+        losses::ROWS,
         norms::ROWS,
         pointwise::ROWS,
         pooling::ROWS,
