@@ -6,14 +6,22 @@
 
 use crate::Tensor;
 use crate::activations::GeluApproximation;
+use crate::embedding::EmbeddingOptions;
+use crate::indexing::Reduce;
 use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
+use crate::subscript::At;
 use crate::tensor::Sizes;
 
-pub use crate::convolution::Window;
+pub use crate::attention::Attention;
+pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
-pub use crate::losses::{cross_entropy, mse_loss, nll_loss};
+pub use crate::distances::{Normalize, PairwiseDistance};
+pub use crate::einsum::einsum;
+pub use crate::losses::*;
+pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::pointwise::where_;
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
 
 macro_rules! functions {
@@ -89,16 +97,57 @@ functions! {
         tril(diagonal: i64); triu(diagonal: i64); diagonal(offset: i64, axes: [i64; 2]); diag_embed(offset: i64, axes: [i64; 2]);
         pad(widths: &[i64], value: f64); pad_with(widths: &[i64], mode: PadMode);
     }
+    "distances" {
+        normalize(options: Normalize); cosine_similarity(other: Tensor, axis: i64, eps: f64); pairwise_distance(other: Tensor, options: PairwiseDistance);
+    }
+    "attention" {
+        scaled_dot_product_attention(key: Tensor, value: Tensor, options: Attention);
+    }
     "products" {
-        matmul(other: Tensor); linear(weight: Tensor, bias: Option<Tensor>);
+        matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);
+        addmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        baddbmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
     }
     "convolutions" {
-        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window);
+        conv1d(weight: Tensor, bias: Option<Tensor>, window: Window<1>);
+        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window<2>);
+        conv3d(weight: Tensor, bias: Option<Tensor>, window: Window<3>);
+        conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
+        conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
+        conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
+        pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
     }
     "pooling" {
-        max_pool2d(kernel: usize, stride: usize, padding: usize); avg_pool2d(kernel: usize, stride: usize, padding: usize);
+        max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);
+        max_pool1d_with_indices(pool: impl Into<MaxPool<1>>) -> (Tensor, Tensor);
+        max_pool2d_with_indices(pool: impl Into<MaxPool<2>>) -> (Tensor, Tensor);
+        max_pool3d_with_indices(pool: impl Into<MaxPool<3>>) -> (Tensor, Tensor);
+        avg_pool1d(pool: impl Into<AvgPool<1>>); avg_pool2d(pool: impl Into<AvgPool<2>>); avg_pool3d(pool: impl Into<AvgPool<3>>);
+        adaptive_avg_pool1d(output: impl Into<OutputSize<1>>); adaptive_avg_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_avg_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d(output: impl Into<OutputSize<1>>); adaptive_max_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_max_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d_with_indices(output: impl Into<OutputSize<1>>) -> (Tensor, Tensor);
+        adaptive_max_pool2d_with_indices(output: impl Into<OutputSize<2>>) -> (Tensor, Tensor);
+        adaptive_max_pool3d_with_indices(output: impl Into<OutputSize<3>>) -> (Tensor, Tensor);
+    }
+    "normalization" {
+        batch_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
+        group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
     }
     "indexing" {
-        one_hot(classes: usize);
+        gather(axis: i64, index: Tensor); take_along_dim(indices: Tensor, axis: impl Into<Option<i64>>); index_select(axis: i64, index: Tensor);
+        scatter(axis: i64, index: Tensor, src: impl Operand); scatter_add(axis: i64, index: Tensor, src: impl Operand);
+        scatter_reduce(axis: i64, index: Tensor, src: impl Operand, reduce: Reduce, include_self: bool);
+        embedding(index: Tensor); embedding_with(index: Tensor, options: EmbeddingOptions) -> (Tensor, Tensor); one_hot(classes: usize);
+        at(items: impl AsRef<[At]>); put_at(items: impl AsRef<[At]>, value: impl Operand);
+    }
+    "order" {
+        cumsum(axis: i64); cumprod(axis: i64); prod(axes: &[i64], keep: bool); argsort(axis: i64, descending: bool);
+        sort(axis: i64, descending: bool) -> (Tensor, Tensor); topk(k: usize, axis: i64, largest: bool) -> (Tensor, Tensor);
+        kthvalue(k: usize, axis: i64, keep: bool) -> (Tensor, Tensor); median(axis: i64, keep: bool) -> (Tensor, Tensor);
     }
 }

@@ -4,15 +4,20 @@
 
 mod activations;
 mod arithmetic;
+mod attention;
 mod containers;
 mod convolution;
 mod creation;
+mod distances;
+mod einsum;
+mod embedding;
 mod function;
 pub mod functional;
 mod indexing;
 pub mod layers;
 mod losses;
 mod module;
+mod normalization;
 pub mod optim;
 mod parameter;
 mod pointwise;
@@ -22,6 +27,8 @@ mod products;
 pub mod random;
 mod reductions;
 mod scalar;
+mod spatial;
+mod subscript;
 mod tensor;
 mod trace;
 mod training;
@@ -31,7 +38,9 @@ mod words;
 pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
+pub use embedding::EmbeddingOptions;
 pub use function::{Function, FunctionInputs};
+pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
@@ -40,6 +49,8 @@ pub use module::{
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
+pub use spatial::PerAxis;
+pub use subscript::{At, NewAxis, TensorIndex};
 pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};

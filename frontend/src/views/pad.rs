@@ -117,6 +117,6 @@ impl Tensor {
     fn repeated(self, axis: usize, position: usize, count: usize) -> Tensor {
         let mut dims = self.shape().0;
         dims[axis] = Dim::fixed(count);
-        self.slice("pad", axis, position, 1).broadcast_as("pad", dims)
+        self.slice("pad", axis, position, 1).broadcast_as("pad", &dims.into())
     }
 }

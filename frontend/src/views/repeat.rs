@@ -72,7 +72,7 @@ impl Tensor {
             copied.push(extent);
             joined.push(Dim { factor: count.saturating_mul(extent.factor), batch: extent.batch });
         }
-        self.in_shape(once).broadcast_as("repeat", copied).in_shape(joined)
+        self.in_shape(once).broadcast_as("repeat", &copied.into()).in_shape(joined)
     }
 
     /// [`Tensor::repeat`], where counts that are missing in front are 1.
@@ -93,7 +93,7 @@ impl Tensor {
         dims.insert(axis + 1, Dim::ONE);
         let once = x.in_shape(dims.clone());
         dims[axis + 1] = Dim::fixed(count);
-        let copied = once.broadcast_as("repeat_interleave", dims.clone());
+        let copied = once.broadcast_as("repeat_interleave", &dims.clone().into());
         let copies = dims.remove(axis + 1).factor;
         dims[axis].factor = dims[axis].factor.saturating_mul(copies);
         copied.in_shape(dims)
@@ -113,7 +113,7 @@ impl Tensor {
         for (position, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let mut dims = x.shape().0;
             dims[axis] = Dim::fixed(count);
-            parts.push(x.narrow(at, position as i64, 1).broadcast_as("repeat_interleave", dims));
+            parts.push(x.narrow(at, position as i64, 1).broadcast_as("repeat_interleave", &dims.into()));
         }
         if parts.is_empty() { x.narrow(at, 0, 0) } else { cat(&parts, at) }
     }
@@ -175,7 +175,7 @@ pub fn meshgrid(vectors: &[Tensor], indexing: Indexing) -> Vec<Tensor> {
     for (n, vector) in vectors.iter().enumerate() {
         let mut dims = vec![Dim::ONE; rank];
         dims[axis(n)] = vector.shape().count();
-        grids.push(vector.in_shape(dims).broadcast_as("meshgrid", shape.clone()));
+        grids.push(vector.in_shape(dims).broadcast_as("meshgrid", &shape.clone().into()));
     }
     grids
 }

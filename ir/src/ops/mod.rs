@@ -5,30 +5,40 @@
 //! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
 //! through [`op_rows`](crate::op_rows).
 
+mod adaptive;
 mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
 mod functions;
+mod indexing;
 mod leaf;
 mod logic;
+mod loss;
 mod pool;
 mod random;
+mod rank;
 mod rearrange;
 mod reduce;
+mod scan;
 mod view;
 mod windows;
 
+pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
 pub use functions::*;
+pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
+pub use loss::*;
 pub use pool::*;
 pub use random::*;
+pub use rank::*;
 pub use rearrange::*;
 pub use reduce::*;
+pub use scan::*;
 pub use view::*;
 pub use windows::*;
 
@@ -166,6 +176,7 @@ table! {
     "not" => Not,
     "where" => Where,
     "one_hot" => OneHot,
+    "binary_cross_entropy" => BinaryCrossEntropy,
 
     "reshape" => Reshape,
     "permute" => Permute,
@@ -182,6 +193,13 @@ table! {
     "amax" => Amax,
     "amin" => Amin,
     "argmax" => Argmax,
+    "prod" => Prod,
+    "rank_of" => RankOf,
+
+    "gather" => Gather,
+    "scatter" => Scatter,
+    "check_index" => CheckIndex,
+    "scan" => Scan,
 
     "einsum" => Einsum,
     "conv" => Conv,
@@ -194,6 +212,8 @@ table! {
     "max_pool_pick" => MaxPoolPick,
     "sum_pool" => SumPool,
     "sum_pool_grad" => SumPoolGrad,
+    "adaptive_sum" => AdaptiveSum,
+    "adaptive_argmax" => AdaptiveArgmax,
 }
 
 /// [`Operator`] without what needs `Sized`.

@@ -59,11 +59,6 @@ impl<'a> Args<'a> {
         self.arguments.get(name).filter(|argument| **argument != Argument::None)
     }
 
-    /// Whether an argument is there, `None` included.
-    pub fn has(&self, name: &str) -> bool {
-        self.arguments.contains_key(name)
-    }
-
     /// A tensor.
     pub fn tensor(&self, name: &str) -> Result<Tensor, Stop> {
         self.optional_tensor(name)?.ok_or_else(|| self.wrong(name, "a tensor"))
@@ -233,7 +228,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
+    /// A count of a list.
+    pub fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
         usize::try_from(value).map_err(|_| {
             let message = format!("{} needs `{name}` of at least 0: found {value}", self.op);
             Stop::Refused(Diagnostic::new(Code::BadArgument, message))

@@ -1,7 +1,15 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod activations;
+mod attention;
+mod convolutions;
+mod distances;
+mod indexing;
+mod losses;
+mod norms;
 mod pointwise;
+mod pooling;
+mod products;
 mod reductions;
 mod views;
 
@@ -25,7 +33,20 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, activations::ROWS, reductions::ROWS, views::ROWS];
+    let families = [
+        activations::ROWS,
+        attention::ROWS,
+        convolutions::ROWS,
+        distances::ROWS,
+        indexing::ROWS,
+        losses::ROWS,
+        norms::ROWS,
+        pointwise::ROWS,
+        pooling::ROWS,
+        products::ROWS,
+        reductions::ROWS,
+        views::ROWS,
+    ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
