@@ -1,4 +1,4 @@
-//! Convolutions over one, two or three spatial axes, and the views that they are made of: patches, and channels laid out in space.
+//! Convolutions over one, two or three spatial axes, and their transposes.
 
 use std::str::FromStr;
 
@@ -84,34 +84,49 @@ impl<const N: usize> FromStr for Padding<N> {
     }
 }
 
-macro_rules! convolutions {
-    ($($n:literal $conv:ident $transposed:ident $spatial:literal;)*) => {
-        impl Tensor {$(
-            #[doc = concat!("`y[n, o, p..] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k..]`; x: `[batch, in, ", $spatial, "]` or one sample without the batch, ")]
-            /// w: `[out, in/groups, kernel..]`, b: `[out]`. The kernel is not flipped (cross-correlation).
-            ///
-            /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride, dilation or number of groups
-            /// of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad), [`conv_weight_grad`](ops::ConvWeightGrad).
-            #[track_caller]
-            pub fn $conv(self, weight: Tensor, bias: Option<Tensor>, window: Window<$n>) -> Tensor {
-                convolve(stringify!($conv), self, weight, bias, &window)
-            }
+impl Tensor {
+    /// `y[n, o, p] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[out, in/groups, kernel]`,
+    /// b: `[out]`. The kernel is not flipped (cross-correlation).
+    ///
+    /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride, dilation or number of
+    /// groups of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad), [`conv_weight_grad`](ops::ConvWeightGrad).
+    #[track_caller]
+    pub fn conv1d(self, weight: Tensor, bias: Option<Tensor>, window: Window<1>) -> Tensor {
+        convolve("conv1d", self, weight, bias, &window)
+    }
 
-            #[doc = concat!("The transpose of [`Tensor::", stringify!($conv), "`] with this weight, plus `b[o]`; x: `[batch, in, ", $spatial, "]` or one sample, ")]
-            /// w: `[in, out/groups, kernel..]`, b: `[out]`. An axis of the result has `(extent - 1)·stride - 2·padding + dilation·(kernel - 1) +
-            /// output_padding + 1` positions. Errors as there; K0105 for an output padding that is neither less than the stride nor the dilation.
-            #[track_caller]
-            pub fn $transposed(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<$n>) -> Tensor {
-                convolve_transposed(stringify!($transposed), self, weight, bias, &window)
-            }
-        )*}
-    };
-}
+    /// [`Tensor::conv1d`] with two spatial axes; x: `[batch, in, h, w]` or one sample, w: `[out, in/groups, kh, kw]`.
+    #[track_caller]
+    pub fn conv2d(self, weight: Tensor, bias: Option<Tensor>, window: Window<2>) -> Tensor {
+        convolve("conv2d", self, weight, bias, &window)
+    }
 
-convolutions! {
-    1 conv1d conv_transpose1d "l";
-    2 conv2d conv_transpose2d "h, w";
-    3 conv3d conv_transpose3d "d, h, w";
+    /// [`Tensor::conv1d`] with three spatial axes; x: `[batch, in, d, h, w]` or one sample, w: `[out, in/groups, kd, kh, kw]`.
+    #[track_caller]
+    pub fn conv3d(self, weight: Tensor, bias: Option<Tensor>, window: Window<3>) -> Tensor {
+        convolve("conv3d", self, weight, bias, &window)
+    }
+
+    /// The transpose of [`Tensor::conv1d`] with this weight, plus `b[o]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[in, out/groups, kernel]`, b: `[out]`.
+    ///
+    /// The result has `(l - 1)·stride - 2·padding + dilation·(kernel - 1) + output_padding + 1` positions. Errors as there; K0105 also for an output padding that is neither
+    /// less than the stride nor the dilation. Gradients: [`conv`](ops::Conv), [`conv_weight_grad`](ops::ConvWeightGrad).
+    #[track_caller]
+    pub fn conv_transpose1d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>) -> Tensor {
+        convolve_transposed("conv_transpose1d", self, weight, bias, &window)
+    }
+
+    /// [`Tensor::conv_transpose1d`] with two spatial axes; x: `[batch, in, h, w]` or one sample, w: `[in, out/groups, kh, kw]`.
+    #[track_caller]
+    pub fn conv_transpose2d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>) -> Tensor {
+        convolve_transposed("conv_transpose2d", self, weight, bias, &window)
+    }
+
+    /// [`Tensor::conv_transpose1d`] with three spatial axes; x: `[batch, in, d, h, w]` or one sample, w: `[in, out/groups, kd, kh, kw]`.
+    #[track_caller]
+    pub fn conv_transpose3d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>) -> Tensor {
+        convolve_transposed("conv_transpose3d", self, weight, bias, &window)
+    }
 }
 
 /// A convolution that the user knows as `method`.
@@ -233,61 +248,4 @@ fn with_channel_bias(method: &str, product: Tensor, bias: Option<Tensor>) -> Ten
     let mut shape = vec![Dim::ONE; product.rank() - 1];
     shape[0] = channels;
     biased(method, product, bias.reshape(shape))
-}
-
-impl Tensor {
-    /// Channels laid out in space: `y[.., c, h·r + i, w·r + j] = x[.., c·r² + i·r + j, h, w]` (Shi et al., 2016).
-    ///
-    /// K0102 for fewer than three axes; K0105 for a factor of 0 or one whose square does not divide the channels.
-    #[track_caller]
-    pub fn pixel_shuffle(self, factor: usize) -> Tensor {
-        let Some((leading, [c, h, w])) = self.image("pixel_shuffle") else { return Tensor::poison() };
-        if factor == 0 || !c.is_multiple_of(factor * factor) {
-            let message =
-                format!("pixel_shuffle needs channels that the square of its factor divides: {c} and {factor}");
-            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-        }
-        let split = [c / (factor * factor), factor, factor, h, w];
-        self.rearranged(&leading, split, [0, 3, 1, 4, 2], [c / (factor * factor), h * factor, w * factor])
-    }
-
-    /// The inverse of [`Tensor::pixel_shuffle`]: `y[.., c·r² + i·r + j, h, w] = x[.., c, h·r + i, w·r + j]`.
-    ///
-    /// K0102 for fewer than three axes; K0105 for a factor of 0 or one that does not divide height and width.
-    #[track_caller]
-    pub fn pixel_unshuffle(self, factor: usize) -> Tensor {
-        let Some((leading, [c, h, w])) = self.image("pixel_unshuffle") else { return Tensor::poison() };
-        if factor == 0 || !h.is_multiple_of(factor) || !w.is_multiple_of(factor) {
-            let message =
-                format!("pixel_unshuffle needs a height and width that its factor divides: {h}, {w} and {factor}");
-            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-        }
-        let split = [c, h / factor, factor, w / factor, factor];
-        self.rearranged(&leading, split, [0, 2, 4, 1, 3], [c * factor * factor, h / factor, w / factor])
-    }
-
-    /// The leading extents, and channels, height and width.
-    #[track_caller]
-    fn image(self, method: &str) -> Option<(Vec<Dim>, [usize; 3])> {
-        self.value()?;
-        let dims = self.shape().0;
-        let Some(leading) = dims.len().checked_sub(3) else {
-            let message = format!("{method} needs [.., channels, height, width]: found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
-            return None;
-        };
-        let extents = self.fixed_extents(method, leading)?;
-        Some((dims[..leading].to_vec(), [extents[0], extents[1], extents[2]]))
-    }
-
-    /// The last three axes split into five, in another order, and joined to three again.
-    #[track_caller]
-    fn rearranged(self, leading: &[Dim], split: [usize; 5], order: [usize; 5], joined: [usize; 3]) -> Tensor {
-        let shape =
-            |extents: &[usize]| [leading, &extents.iter().copied().map(Dim::fixed).collect::<Vec<_>>()].concat();
-        let dims = (0..leading.len()).chain(order.map(|axis| leading.len() + axis)).collect();
-        let parts = Tensor::apply(ops::Reshape { shape: shape(&split) }, &[self]);
-        let moved = Tensor::apply(ops::Permute { dims }, &[parts]);
-        Tensor::apply(ops::Reshape { shape: shape(&joined) }, &[moved])
-    }
 }

@@ -16,6 +16,7 @@ mod module;
 mod normalization;
 pub mod optim;
 mod parameter;
+mod patches;
 mod pointwise;
 mod pooling;
 pub mod prelude;

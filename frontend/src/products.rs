@@ -10,31 +10,6 @@ use crate::Tensor;
 use crate::einsum::{Labelled, contract};
 use crate::scalar::Scalar;
 
-macro_rules! products {
-    ($($(#[doc = $doc:literal])* $method:ident $equation:literal;)*) => {
-        impl Tensor {$(
-            $(#[doc = $doc])*
-            ///
-            /// K0102 for operands of other ranks, K0101 for extents that differ: nothing broadcasts.
-            #[track_caller]
-            pub fn $method(self, other: Tensor) -> Tensor {
-                Tensor::apply_as(stringify!($method), ops::Einsum::new($equation), &[self, other])
-            }
-        )*}
-    };
-}
-
-products! {
-    /// `y[i, j] = Σₖ a[i, k]·b[k, j]`.
-    mm "ik,kj->ij";
-    /// `y[n, i, j] = Σₖ a[n, i, k]·b[n, k, j]`.
-    bmm "nik,nkj->nij";
-    /// `y[i] = Σₖ a[i, k]·x[k]`.
-    mv "ik,k->i";
-    /// `y = Σₖ a[k]·b[k]`.
-    dot "k,k->";
-}
-
 impl Tensor {
     /// `y[.., i, j] = Σₖ a[.., i, k]·b[.., k, j]`, with PyTorch's rules for ranks: leading axes broadcast; a vector on the left is a row and one on the right a
     /// column, whose axis the result lacks.
@@ -65,6 +40,30 @@ impl Tensor {
         let own = lhs.labels().iter().chain(rhs.labels()).filter(|label| matches!(label, 'i' | 'j'));
         let out: Vec<char> = leading.chain(own).copied().collect();
         contract("matmul", &[lhs, rhs], &out)
+    }
+
+    /// `y[i, j] = Σₖ a[i, k]·b[k, j]`. K0102 for other ranks than 2 and 2, K0101 for inner extents that differ: nothing broadcasts.
+    #[track_caller]
+    pub fn mm(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("mm", ops::Einsum::new("ik,kj->ij"), &[self, other])
+    }
+
+    /// `y[n, i, j] = Σₖ a[n, i, k]·b[n, k, j]`. K0102 for other ranks than 3 and 3, K0101 for extents that differ: nothing broadcasts.
+    #[track_caller]
+    pub fn bmm(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("bmm", ops::Einsum::new("nik,nkj->nij"), &[self, other])
+    }
+
+    /// `y[i] = Σₖ a[i, k]·x[k]`. K0102 for other ranks than 2 and 1, K0101 for inner extents that differ.
+    #[track_caller]
+    pub fn mv(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("mv", ops::Einsum::new("ik,k->i"), &[self, other])
+    }
+
+    /// `y = Σₖ a[k]·b[k]`. K0102 for operands that are not vectors, K0101 for lengths that differ.
+    #[track_caller]
+    pub fn dot(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("dot", ops::Einsum::new("k,k->"), &[self, other])
     }
 
     /// `y[i, j] = a[i]·b[j]`, promoted as [`Mul`](std::ops::Mul). K0102 for operands that are not vectors.
