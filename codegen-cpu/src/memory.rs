@@ -14,7 +14,8 @@ impl Emitter<'_> {
     /// An element, or the elements of all lanes.
     pub(crate) fn load(&mut self, load: &Load) -> Lanes {
         let dtype = self.kernel.tensor(load.tensor).ty.dtype;
-        if let (Some(fill), true) = (load.fill, self.is_refuted(load)) {
+        let empty = self.kernel.tensor(load.tensor).ty.shape.is_empty();
+        if let (Some(fill), true) = (load.fill, empty || self.is_refuted(load)) {
             return Lanes::Uniform(self.constant(dtype, fill.value()));
         }
         let access = self.access(load);

@@ -5,6 +5,7 @@ use kiln_ir::program::{Buffer, BufferId, Class, Launch};
 use kiln_ir::{DType, Dim, Program};
 use kiln_runtime::abi::{self, KernelFn};
 
+use crate::checks;
 use crate::contract::Plan;
 
 /// The tables, with one function for each kernel.
@@ -25,6 +26,7 @@ pub(crate) fn runtime_program(program: &Program, kernels: &[KernelFn]) -> abi::P
             grain: kernel.schedule.grain.max(1) as u64,
             scratch_bytes: scratch[launch.kernel.0 as usize],
             place: place(kernel, launch).into(),
+            checks: checks::sites(kernel).into_iter().map(Into::into).collect(),
         }
     };
     abi::Program {

@@ -31,7 +31,7 @@ impl Scope<'_> {
                 ternary(&self.expr(condition), &self.expr(then), &self.expr(otherwise))
             }
             Expr::Cast(dtype, x) => cast(*dtype, &self.expr(x), self.kernel.dtype(x)),
-            Expr::Check(x, bound) => {
+            Expr::Check(x, bound, _) => {
                 let number = Code::integer(self.check_number(expr) as i64);
                 let position = Code::primary(self.position.as_str());
                 let fault = Code::primary(self.fault.as_deref().unwrap_or("nullptr"));

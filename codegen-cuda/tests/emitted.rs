@@ -88,6 +88,8 @@ fn mappings_follow_the_shapes() {
     assert_eq!(mapping("mean_loss"), Mapping::Block { threads: 32 });
     assert_eq!(mapping("conv_weight_gradient"), Mapping::Block { threads: 256 });
     assert_eq!(mapping("integer_statistics"), Mapping::Block { threads: 256 });
+    assert_eq!(mapping("scatter_add"), Mapping::Threads);
+    assert_eq!(mapping("histogram"), Mapping::Block { threads: 256 });
     assert!(matches!(mapping("linear_bias"), Mapping::Tiles(_)));
     let Mapping::Tiles(tiling) = mapping("conv_bias_relu") else { panic!("a contraction runs in tiles") };
     assert_eq!((tiling.tile_rows, tiling.tile_columns), (16, 64));

@@ -4,8 +4,11 @@
 
 mod activations;
 mod arithmetic;
+mod attention;
 mod containers;
 mod convolution;
+mod creation;
+mod distances;
 mod einsum;
 mod function;
 pub mod functional;
@@ -33,7 +36,9 @@ mod words;
 
 pub use activations::GeluApproximation;
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use function::{Function, FunctionInputs};
+pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
@@ -43,7 +48,7 @@ pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
 pub use spatial::PerAxis;
-pub use tensor::{Size, Tensor};
+pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
-pub use views::{cat, stack};
+pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

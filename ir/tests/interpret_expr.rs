@@ -249,7 +249,7 @@ fn casts() {
 
 #[test]
 fn checks() {
-    let check = |value| Expr::Check(Box::new(Expr::number(value, DType::I64)), Dim::BATCH);
+    let check = |value| Expr::check(Expr::number(value, DType::I64), Dim::BATCH);
     assert_eq!(number(check(0.0), DType::I64), 0.0);
     assert_eq!(number(check(6.0), DType::I64), 6.0);
     assert_eq!(error(check(7.0)), InterpretError::CheckFailed { value: 7, bound: 7 });

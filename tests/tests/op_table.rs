@@ -7,8 +7,8 @@ use std::sync::Arc;
 use kiln::runtime::philox::Philox4x32;
 use kiln::runtime::{Input, Session};
 use kiln_ir::interpret::{Precision, Value, evaluate};
-use kiln_ir::ops::Input as InputOp;
-use kiln_ir::{DType, Dim, Example, Graph, Init, Op, Place, Role, Type, ValueId, Vjp};
+use kiln_ir::ops::{Extent, Input as InputOp};
+use kiln_ir::{Builder, DType, Dim, Example, Graph, Init, Op, Place, Role, Type, ValueId, Vjp};
 use kiln_passes::pipeline::{self, Request};
 use kiln_tests::conformance::{Elements, value_of};
 
@@ -74,7 +74,8 @@ fn compiled(graph: &Graph, inputs: &BTreeMap<String, Value>) -> BTreeMap<String,
     let elements: Vec<Elements> = entry.inputs.iter().map(|slot| Elements::new(&inputs[&name(slot)])).collect();
     let outputs: Vec<String> = entry.outputs.iter().map(name).collect();
     let borrowed: Vec<Input<'_>> = elements.iter().map(Elements::input).collect();
-    session.run("predict", BATCH as u64, &borrowed).expect("the inputs fit");
+    let batch = if session.program().max_batch == 0 { 1 } else { BATCH as u64 };
+    session.run("predict", batch, &borrowed).expect("the inputs fit");
     let read = |name: String| {
         let slot = session.slot(&name).expect("an output has a slot");
         (name, value_of(slot).expect("a slot is a tensor"))
@@ -113,44 +114,82 @@ fn with_types(example: &Example, change: impl Fn(&mut Type)) -> Option<Example> 
     example.op.infer(&types).is_ok().then_some(example)
 }
 
+/// Checks every case, and lists those that fail.
+fn check_all(cases: impl Iterator<Item = (String, Example)>) {
+    let fails = |(what, example): &(String, Example)| {
+        let check = || {
+            let (graph, inputs) = graph_of(example);
+            check(&graph, &inputs, what);
+        };
+        std::panic::catch_unwind(check).is_err()
+    };
+    let failed: Vec<String> = cases.filter(fails).map(|(what, _)| what).collect();
+    assert!(failed.is_empty(), "{} cases fail:\n{}", failed.len(), failed.join("\n"));
+}
+
 fn examples() -> impl Iterator<Item = Example> {
-    Op::examples().into_iter().filter(|example| !matches!(example.op, Op::Input(_)))
+    // Without an operand nothing says the batch of a run.
+    Op::examples().into_iter().filter(|example| !matches!(example.op, Op::Input(_) | Op::Extent(_)))
 }
 
 #[test]
 fn every_op_in_every_dtype() {
-    for example in examples() {
-        for dtype in DType::ALL {
+    let cases = examples().flat_map(|example| {
+        DType::ALL.into_iter().filter_map(move |dtype| {
             // Labels and conditions stay what they are.
-            let floats = with_types(&example, |ty| {
+            let mut other = with_types(&example, |ty| {
                 if ty.dtype.is_float() {
                     ty.dtype = dtype
                 }
-            });
-            let Some(mut example) = floats else { continue };
+            })?;
             if dtype.is_integer() {
-                example.operands.iter_mut().for_each(|(_, domain)| *domain = [domain[0].max(1.0), domain[1].max(4.0)]);
+                let changed = other.operands.iter_mut().zip(&example.operands).filter(|(a, b)| a.0 != b.0);
+                changed.for_each(|((_, [low, high]), _)| (*low, *high) = (low.max(1.0), high.max(4.0)));
             }
-            let (graph, inputs) = graph_of(&example);
-            check(&graph, &inputs, &format!("{:?} of {dtype}", example.op));
-        }
-    }
+            Some((format!("{:?} of {dtype}", example.op), other))
+        })
+    });
+    check_all(cases);
 }
 
 #[test]
 fn every_op_at_extents_of_zero_and_one() {
-    for example in examples() {
-        for from in [2, 3, 4, 5, 6] {
-            for to in [0, 1] {
-                let change = |dim: &mut Dim| {
-                    if *dim == Dim::fixed(from) {
-                        *dim = Dim::fixed(to)
-                    }
-                };
-                let Some(example) = with_types(&example, |ty| ty.shape.0.iter_mut().for_each(change)) else { continue };
-                let (graph, inputs) = graph_of(&example);
-                check(&graph, &inputs, &format!("{:?} with {to} for {from}", example.op));
-            }
-        }
-    }
+    let cases = examples().flat_map(|example| {
+        let extents = [2, 3, 4, 5, 6].map(Dim::fixed).into_iter().chain([Dim::BATCH]);
+        let replacements = extents.flat_map(|from| [0, 1, 7].map(|to| (from, Dim::fixed(to))));
+        replacements.filter_map(move |(from, to)| {
+            let change = |dim: &mut Dim| {
+                if *dim == from {
+                    *dim = to
+                }
+            };
+            let other = with_types(&example, |ty| ty.shape.0.iter_mut().for_each(change))?;
+            (other.operands != example.operands).then(|| (format!("{:?} with {to} for {from}", example.op), other))
+        })
+    });
+    check_all(cases);
+}
+
+#[test]
+fn every_op_without_axes() {
+    let cases = examples().filter_map(|example| {
+        let other = with_types(&example, |ty| ty.shape.0.clear())?;
+        (!other.operands.is_empty()).then(|| (format!("{:?} without axes", example.op), other))
+    });
+    check_all(cases);
+}
+
+#[test]
+fn the_mean_of_nothing_is_not_a_number() {
+    let mut graph = Graph::new("mean");
+    let x = input(&mut graph, "x", &Type::new(DType::F32, [2, 0]));
+    let mut builder = Builder::new(&mut graph, Place::NONE);
+    let sum = builder.sum(x, &[1], false);
+    let count = builder.emit(Extent { extent: vec![Dim::fixed(0)], dtype: DType::F32 }, &[]);
+    let count = builder.expand(count, &kiln_ir::Shape::from([2]));
+    let mean = builder.div(sum, count);
+    graph.add_output("mean", mean);
+    let inputs = BTreeMap::from([("x".to_owned(), Value::filled(DType::F32, vec![2, 0], 0.0))]);
+    check(&graph, &inputs, "the mean of nothing");
+    assert!(compiled(&graph, &inputs)["mean"].data.iter().all(|x| x.is_nan()));
 }

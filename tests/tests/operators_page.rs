@@ -11,7 +11,18 @@ use kiln_ir::Op;
 
 /// The files of the front end that hold functions of tensors, in the page's order. Each is a family; its `//!` introduces it.
 const FAMILIES: &[&str] = &[
-    "arithmetic", "pointwise", "activations", "reductions", "views", "indexing", "products", "convolution", "pooling", "losses", "random",
+    "creation",
+    "arithmetic",
+    "pointwise",
+    "activations",
+    "reductions",
+    "views",
+    "indexing",
+    "products",
+    "convolution",
+    "pooling",
+    "losses",
+    "random",
 ];
 
 /// Public methods of `Tensor` in those files that are no functions of tensors, with the reason.
@@ -77,14 +88,16 @@ fn page() -> String {
         }
         for function in functions(&source) {
             let Function { name, signature, documentation, .. } = function;
-            writeln!(page, "\n### `{name}`\n\n```rust\n{signature}\n```\n\n{documentation}").expect("a string takes everything");
+            writeln!(page, "\n### `{name}`\n\n```rust\n{signature}\n```\n\n{documentation}")
+                .expect("a string takes everything");
         }
     }
     page.push_str("\n## Ops of the IR\n\n| op | meaning and gradient |\n|---|---|\n");
     for name in Op::NAMES {
         let documentation = Op::documentation(name).unwrap_or_default();
         let text: Vec<&str> = documentation.lines().map(str::trim).collect();
-        writeln!(page, "| `{name}` | {} |", text.join(" ").trim().replace('|', "\\|")).expect("a string takes everything");
+        writeln!(page, "| `{name}` | {} |", text.join(" ").trim().replace('|', "\\|"))
+            .expect("a string takes everything");
     }
     page
 }
@@ -95,7 +108,8 @@ fn op_functions() -> String {
     for (op, method) in op_methods() {
         let documentation = Op::documentation(op).unwrap_or_default();
         let documentation: Vec<&str> = documentation.lines().map(str::trim).collect();
-        writeln!(text, "| `{method}` | {} |", documentation.join(" ").trim().replace('|', "\\|")).expect("a string takes everything");
+        writeln!(text, "| `{method}` | {} |", documentation.join(" ").trim().replace('|', "\\|"))
+            .expect("a string takes everything");
     }
     text
 }
@@ -114,7 +128,10 @@ fn rows() -> BTreeSet<String> {
     let table = source.split("\nfunctions! {").nth(1).expect("the file has the table");
     let lines = table.lines().filter(|line| line.starts_with("        "));
     let entries = lines.flat_map(|line| line.split(';').map(str::trim).map(str::to_owned).collect::<Vec<_>>());
-    entries.filter_map(|entry| entry.split_once('(').map(|(name, _)| name.to_owned())).filter(|name| is_name(name)).collect()
+    entries
+        .filter_map(|entry| entry.split_once('(').map(|(name, _)| name.to_owned()))
+        .filter(|name| is_name(name))
+        .collect()
 }
 
 fn is_name(text: &str) -> bool {
@@ -146,7 +163,8 @@ fn functions(source: &str) -> Vec<Function> {
                 let Some(next) = lines.next() else { break };
                 signature = format!("{signature} {}", next.trim());
             }
-            let signature = signature.split('{').next().unwrap_or_default().trim().replace("( ", "(").replace(", )", ")");
+            let signature =
+                signature.split('{').next().unwrap_or_default().trim().replace("( ", "(").replace(", )", ")");
             let name: String = signature.chars().take_while(|c| *c == '_' || c.is_ascii_alphanumeric()).collect();
             let method = depth > 0 && of_tensor;
             if (method || depth == 0) && !signature.contains("$") {
@@ -166,7 +184,12 @@ fn source(family: &str) -> String {
     let front_end = root().join("frontend/src");
     let mut text = fs::read_to_string(front_end.join(format!("{family}.rs"))).unwrap_or_default();
     let files: BTreeMap<PathBuf, String> = fs::read_dir(front_end.join(family))
-        .map(|entries| entries.filter_map(Result::ok).filter_map(|e| Some((e.path(), fs::read_to_string(e.path()).ok()?))).collect())
+        .map(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .filter_map(|e| Some((e.path(), fs::read_to_string(e.path()).ok()?)))
+                .collect()
+        })
         .unwrap_or_default();
     for more in files.values() {
         text.push('\n');

@@ -1,6 +1,7 @@
 //! Kernels of every kind that the passes make, written by hand.
 
 mod build;
+mod serial;
 
 use build::*;
 use kiln_ir::kernel::Statement;
@@ -11,7 +12,7 @@ const F: DType = DType::F32;
 
 /// Every kernel, in the order of this file; a golden file has the kernel's name.
 pub fn all() -> Vec<Kernel> {
-    vec![
+    let written = vec![
         gelu_scale(),
         bias_relu(),
         softmax_cross_entropy(),
@@ -37,7 +38,8 @@ pub fn all() -> Vec<Kernel> {
         batched_matmul(),
         wide_relu(),
         dropout(),
-    ]
+    ];
+    written.into_iter().chain(serial::all()).collect()
 }
 
 /// A pointwise chain with most functions of one value.
@@ -101,7 +103,7 @@ fn softmax_cross_entropy() -> Kernel {
     k.body([each(
         &[n],
         [
-            Statement::Let(target, Expr::Check(Box::new(load(label, at(&[n]))), d(10))),
+            Statement::Let(target, Expr::check(load(label, at(&[n])), d(10))),
             reduce(&[c], [(top, Monoid::Max, load(x, at(&[n, c])))]),
             reduce(&[c2], [(total, Monoid::Sum, exp(c2))]),
             store(loss, at(&[n]), sub(add(Expr::unary(Unary::Log, l(total)), l(top)), at_target)),
@@ -293,7 +295,7 @@ fn one_hot() -> Kernel {
     let mut k = Build::new("one_hot", 34);
     let (label, y) = (k.read("label", DType::I64, &[B]), k.write("y", F, &[B, d(10)]));
     let [n, class] = k.axes([("n", B), ("class", d(10))]);
-    let checked = Expr::Check(Box::new(load(label, at(&[n]))), d(10));
+    let checked = Expr::check(load(label, at(&[n])), d(10));
     let hit = Expr::compare(Comparison::Eq, Expr::Index(i(class)), checked);
     k.body([each(&[n, class], [store(y, at(&[n, class]), Expr::cast(F, hit))])])
 }
@@ -303,7 +305,7 @@ fn embedding() -> Kernel {
     let (token, table) = (k.read("token", DType::I64, &[B, d(16)]), k.read("table", F, &[d(500), d(32)]));
     let y = k.write("y", F, &[B, d(16), d(32)]);
     let [n, t, c] = k.axes([("n", B), ("t", d(16)), ("c", d(32))]);
-    let row = Expr::Check(Box::new(load(token, at(&[n, t]))), d(500));
+    let row = Expr::check(load(token, at(&[n, t])), d(500));
     let value = load(table, [Index::atom(Atom::Value(Box::new(row))), i(c)]);
     k.body([each(&[n, t, c], [store(y, at(&[n, t, c]), value)])])
 }

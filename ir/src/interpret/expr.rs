@@ -56,7 +56,7 @@ impl Scope<'_> {
                 Ok(if condition { then } else { otherwise })
             }
             Expr::Cast(dtype, x) => Ok(self.evaluate(x)?.cast(*dtype, self.precision)),
-            Expr::Check(x, bound) => {
+            Expr::Check(x, bound, _) => {
                 let (value, bound) = (self.evaluate(x)?.to_i64("check")?, bound.at(self.batch));
                 if (0..bound as i64).contains(&value) {
                     Ok(Scalar::index(value))

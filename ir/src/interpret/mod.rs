@@ -18,6 +18,7 @@ mod graph;
 mod kernel;
 mod memory;
 mod program;
+mod sweep;
 
 pub use body::evaluate_body;
 pub use erf::erf;

@@ -11,24 +11,36 @@ mod contract;
 mod convolution;
 mod elementwise;
 mod functions;
+mod indexing;
 mod leaf;
 mod logic;
+mod loss;
 mod pool;
 mod random;
+mod rank;
+mod rearrange;
 mod reduce;
+mod scan;
 mod view;
+mod windows;
 
 pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
 pub use functions::*;
+pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
+pub use loss::*;
 pub use pool::*;
 pub use random::*;
+pub use rank::*;
+pub use rearrange::*;
 pub use reduce::*;
+pub use scan::*;
 pub use view::*;
+pub use windows::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +176,7 @@ table! {
     "not" => Not,
     "where" => Where,
     "one_hot" => OneHot,
+    "binary_cross_entropy" => BinaryCrossEntropy,
 
     "reshape" => Reshape,
     "permute" => Permute,
@@ -171,11 +184,22 @@ table! {
     "slice" => Slice,
     "pad" => Pad,
     "concat" => Concat,
+    "flip" => Flip,
+    "roll" => Roll,
+    "windows" => Windows,
+    "fold_windows" => FoldWindows,
 
     "sum" => Sum,
     "amax" => Amax,
     "amin" => Amin,
     "argmax" => Argmax,
+    "prod" => Prod,
+    "rank_of" => RankOf,
+
+    "gather" => Gather,
+    "scatter" => Scatter,
+    "check_index" => CheckIndex,
+    "scan" => Scan,
 
     "einsum" => Einsum,
     "conv" => Conv,

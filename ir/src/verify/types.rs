@@ -62,7 +62,7 @@ pub(super) fn check(kernel: &Kernel, names: &Names, expr: &Expr) -> Result<DType
             same(then, otherwise)
         }
         Expr::Cast(to, x) => dtype(x).map(|_| *to),
-        Expr::Check(x, _) => {
+        Expr::Check(x, ..) => {
             let found = dtype(x)?;
             needs(found == DType::I64, "an i64 is needed in a check", x, found).map(|()| DType::I64)
         }

@@ -159,7 +159,11 @@ impl Axes {
                 let results = facts.result.len();
                 among(0, results) == 1 && among(results, results + facts.reduction.len()) == 0
             };
-            !broken && part.iter().all(once)
+            let swept = |&at: &usize| {
+                let swept = facts[&members[at]].swept;
+                swept.is_some_and(|axis| self.class(at, axis) == class)
+            };
+            !broken && part.iter().all(once) && !part.iter().any(swept)
         });
         (first, shared.collect())
     }

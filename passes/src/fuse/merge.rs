@@ -1,10 +1,11 @@
 //! When two kernels can be one: the shared loops exist, anchors keep their loops to themselves, threads keep their work, and no third
 //! kernel would have to run in the middle.
 
-use kiln_ir::{Kind, ValueId};
+use kiln_ir::{Index, Kind, ValueId};
 
 use super::Fusion;
 use super::domain::Domain;
+use super::facts::Read;
 
 /// Fewer iterations than this of the shared loops leave threads without work.
 const MIN_PARALLEL: usize = 16;
@@ -62,6 +63,16 @@ impl Fusion<'_> {
         if !contractions.iter().chain(&windows).all(outside) {
             return None;
         }
+        // What is read at a place that is a value has to be there before as well.
+        let found = |read: &Read| read.index.iter().any(|index| has_value(index)) && members.contains(&read.value);
+        if members.iter().any(|member| self.facts[member].reads.iter().any(found)) {
+            return None;
+        }
+        // The steps of a sweep are all that its kernel does.
+        let swept = members.len() > 1 && members.iter().any(|member| self.facts[member].kind == Kind::Sweep);
+        if swept || members.iter().any(|&member| self.is_thrown_away(member, members)) {
+            return None;
+        }
         let domain = Domain::of(members, &self.facts)?;
         let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
         let whole = match anchors {
@@ -92,4 +103,10 @@ impl Fusion<'_> {
         let users = self.reach.members[group].iter().flat_map(|&member| &self.reach.users[member]);
         users.map(|&user| self.reach.group[user]).filter(move |&user| user != group)
     }
+}
+
+fn has_value(index: &Index) -> bool {
+    let mut found = false;
+    index.for_each_value(&mut |_| found = true);
+    found
 }

@@ -129,7 +129,8 @@ fn is_candidate(fusion: &Fusion<'_>, value: ValueId) -> bool {
     let group = fusion.group_of[&value];
     let direct = |user: &&ValueId| {
         let kind = fusion.facts[user].kind;
-        fusion.graph.operands(**user).contains(&value) && !matches!(kind, Kind::Contract | Kind::Window)
+        fusion.graph.operands(**user).contains(&value)
+            && !matches!(kind, Kind::Contract | Kind::Window | Kind::Gather | Kind::Sweep)
     };
     let mut outside = fusion.users(value).iter().filter(|user| fusion.group_of[user] != group);
     pointwise

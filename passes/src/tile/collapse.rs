@@ -44,6 +44,7 @@ fn collect(statements: &[Statement], loops: &mut Vec<Vec<AxisId>>) {
                 loops.push(axes.clone());
                 collect(inner, loops);
             }
+            // The order of a serial loop's steps is its own.
             Statement::Reduce { axes, .. } => loops.push(axes.clone()),
             _ => {}
         }
@@ -138,6 +139,7 @@ fn merged(statements: Vec<Statement>, at: &dyn Fn(TensorId, &[Index]) -> Vec<Ind
     let without = |axes: Vec<AxisId>| -> Vec<AxisId> { axes.into_iter().filter(|&axis| axis != inner).collect() };
     let statement = |statement| match statement {
         Statement::For(axes, body) => Statement::For(without(axes), merged(body, at, inner)),
+        Statement::Serial(axes, body) => Statement::Serial(axes, merged(body, at, inner)),
         Statement::Reduce { axes, lets, results } => Statement::Reduce { axes: without(axes), lets, results },
         Statement::Store { tensor, index, value } => Statement::Store { tensor, index: at(tensor, &index), value },
         bound => bound,
@@ -146,11 +148,15 @@ fn merged(statements: Vec<Statement>, at: &dyn Fn(TensorId, &[Index]) -> Vec<Ind
 }
 
 fn moved(expr: &Expr, at: &dyn Fn(TensorId, &[Index]) -> Vec<Index>, position: &dyn Fn(&Index) -> Index) -> Expr {
+    // What is inside an index first.
+    let inner = |expr: &Expr| expr.map_operands(&mut |x| moved(x, at, position));
     match expr {
-        Expr::Index(index) => Expr::Index(position(index)).map_operands(&mut |x| moved(x, at, position)),
-        Expr::Load(load) => {
-            Expr::Load(Load { tensor: load.tensor, index: at(load.tensor, &load.index), fill: load.fill })
-        }
-        _ => expr.map_operands(&mut |x| moved(x, at, position)),
+        Expr::Index(index) => inner(&Expr::Index(position(index))),
+        _ => match inner(expr) {
+            Expr::Load(load) => {
+                Expr::Load(Load { tensor: load.tensor, index: at(load.tensor, &load.index), fill: load.fill })
+            }
+            other => other,
+        },
     }
 }

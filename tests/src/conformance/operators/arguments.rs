@@ -59,11 +59,6 @@ impl<'a> Args<'a> {
         self.arguments.get(name).filter(|argument| **argument != Argument::None)
     }
 
-    /// Whether an argument is there, `None` included.
-    pub fn has(&self, name: &str) -> bool {
-        self.arguments.contains_key(name)
-    }
-
     /// A tensor.
     pub fn tensor(&self, name: &str) -> Result<Tensor, Stop> {
         self.optional_tensor(name)?.ok_or_else(|| self.wrong(name, "a tensor"))
@@ -176,6 +171,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Counts, as many as there are; one stands for a list of one.
+    pub fn counts_of(&self, name: &str) -> Result<Vec<usize>, Stop> {
+        let values = self.ints(name)?.ok_or_else(|| self.wrong(name, "a list of counts"))?;
+        values.into_iter().map(|value| self.count_of(name, value)).collect()
+    }
+
     /// Counts, one for each of `N` axes; one number stands for all of them.
     pub fn counts<const N: usize>(&self, name: &str, default: usize) -> Result<[usize; N], Stop> {
         let Some(values) = self.ints(name)? else { return Ok([default; N]) };
@@ -227,7 +228,8 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
+    /// A count of a list.
+    pub fn count_of(&self, name: &str, value: i64) -> Result<usize, Stop> {
         usize::try_from(value).map_err(|_| {
             let message = format!("{} needs `{name}` of at least 0: found {value}", self.op);
             Stop::Refused(Diagnostic::new(Code::BadArgument, message))

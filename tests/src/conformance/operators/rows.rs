@@ -1,11 +1,16 @@
 //! How each operator of PyTorch's database is called here: one row an operator, in the families of the front end.
 
 mod activations;
+mod attention;
 mod convolutions;
+mod distances;
+mod losses;
 mod norms;
 mod pointwise;
 mod pooling;
 mod products;
+mod reductions;
+mod views;
 
 use kiln::prelude::Tensor;
 
@@ -27,7 +32,19 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [activations::ROWS, convolutions::ROWS, norms::ROWS, pointwise::ROWS, pooling::ROWS, products::ROWS];
+    let families = [
+        activations::ROWS,
+        attention::ROWS,
+        convolutions::ROWS,
+        distances::ROWS,
+        losses::ROWS,
+        norms::ROWS,
+        pointwise::ROWS,
+        pooling::ROWS,
+        products::ROWS,
+        reductions::ROWS,
+        views::ROWS,
+    ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
