@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use kiln_ir::ops;
-use kiln_ir::{Code, Diagnostic, Dim, Number};
+use kiln_ir::{Code, Diagnostic, Dim, Number, Op};
 
 use crate::Tensor;
-use crate::products::biased;
+use crate::products::{biased, in_sum_dtype};
 
 /// How a convolution's window moves over `N` spatial axes; `Window::default()` is PyTorch's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,6 +138,7 @@ pub(crate) fn convolve<const N: usize>(
     bias: Option<Tensor>,
     window: &Window<N>,
 ) -> Tensor {
+    let dtype = x.dtype();
     let (mut x, added) = x.as_batch(N + 1);
     let padding = match window.padding {
         Padding::Zeros(padding) => padding,
@@ -146,7 +147,7 @@ pub(crate) fn convolve<const N: usize>(
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         Padding::Same => {
-            let total = same_padding(weight, window.dilation);
+            let total = same_padding(&weight.shape().at(1), window.dilation);
             let axes = if x.rank() == N + 2 { N } else { 0 };
             for axis in (0..axes).filter(|&axis| total[axis] % 2 == 1) {
                 let pad = ops::Pad { axis: axis + 2, low: 0, high: 1, interior: 0, value: Number::new(0.0) };
@@ -161,17 +162,12 @@ pub(crate) fn convolve<const N: usize>(
         dilation: window.dilation.to_vec(),
         groups: window.groups,
     };
-    let product = Tensor::apply_as(method, conv, &[x, weight]);
-    with_channel_bias(method, product, bias).without_batch(added)
+    with_channel_bias(method, conv, [x, weight], bias).to(dtype).without_batch(added)
 }
 
-/// How many positions `same` adds to each axis.
-pub(crate) fn same_padding<const N: usize>(weight: Tensor, dilation: [usize; N]) -> [usize; N] {
-    let shape = weight.shape().0;
-    std::array::from_fn(|axis| {
-        let kernel = shape.get(axis + 2).map_or(1, |dim| dim.factor);
-        dilation[axis] * kernel.saturating_sub(1)
-    })
+/// How many positions `same` adds to each axis, for a weight of this shape.
+pub(crate) fn same_padding<const N: usize>(weight: &[usize], dilation: [usize; N]) -> [usize; N] {
+    std::array::from_fn(|axis| dilation[axis] * weight.get(axis + 2).map_or(0, |kernel| kernel.saturating_sub(1)))
 }
 
 /// A transposed convolution that the user knows as `method`: `conv_input_grad` with the cotangent as input.
@@ -183,6 +179,7 @@ pub(crate) fn convolve_transposed<const N: usize>(
     bias: Option<Tensor>,
     window: &TransposedWindow<N>,
 ) -> Tensor {
+    let dtype = x.dtype();
     let (mut x, added) = x.as_batch(N + 1);
     let (Some(_), Some(_)) = (x.value(), weight.value()) else { return Tensor::poison() };
     let TransposedWindow { stride, padding, output_padding, dilation, groups } = *window;
@@ -232,17 +229,21 @@ pub(crate) fn convolve_transposed<const N: usize>(
         groups,
         input: output,
     };
-    let product = Tensor::apply_as(method, transposed, &[x, weight]);
-    with_channel_bias(method, product, bias).without_batch(added)
+    with_channel_bias(method, transposed, [x, weight], bias).to(dtype).without_batch(added)
 }
 
-/// One value added to each channel.
+/// The product, with one value added to each channel.
 #[track_caller]
-fn with_channel_bias(method: &str, product: Tensor, bias: Option<Tensor>) -> Tensor {
-    let Some(bias) = bias.filter(|_| product.value().is_some()) else { return product };
+fn with_channel_bias(method: &str, op: impl Into<Op>, [x, weight]: [Tensor; 2], bias: Option<Tensor>) -> Tensor {
+    let Some(bias) = bias else { return Tensor::apply_as(method, op, &[x, weight]) };
+    let Some([x, weight, bias]) = in_sum_dtype(method, [x, weight, bias]) else { return Tensor::poison() };
+    let product = Tensor::apply_as(method, op, &[x, weight]);
+    if product.value().is_none() {
+        return product;
+    }
     let channels = product.shape().0[1];
-    if bias.value().is_some() && bias.shape().0 != [channels] {
-        let message = format!("{method} needs a bias [{channels}], one value a channel: found {}", bias.ty());
+    if bias.shape().0 != [channels] {
+        let message = format!("{method} needs a bias [{channels}], one value a channel: found {}", bias.shape());
         return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
     }
     let mut shape = vec![Dim::ONE; product.rank() - 1];

@@ -4,7 +4,7 @@
 //! of the cotangent with the other operand.
 
 use kiln_ir::ops;
-use kiln_ir::{Code, Diagnostic, Dim, Shape};
+use kiln_ir::{Code, Diagnostic, Dim, Shape, accumulator};
 
 use crate::Tensor;
 use crate::einsum::{Labelled, contract};
@@ -80,13 +80,13 @@ impl Tensor {
     /// `beta·input + alpha·a·b` of matrices. The input broadcasts to the product; with `beta` 0 it is not looked at, so that its NaNs do not spread.
     #[track_caller]
     pub fn addmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
-        accumulate("addmm", self, a.mm(b), beta.into(), alpha.into())
+        accumulate("addmm", "ik,kj->ij", [self, a, b], beta.into(), alpha.into())
     }
 
     /// `beta·input + alpha·a·b` of batches of matrices; as [`Tensor::addmm`].
     #[track_caller]
     pub fn baddbmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
-        accumulate("baddbmm", self, a.bmm(b), beta.into(), alpha.into())
+        accumulate("baddbmm", "nik,nkj->nij", [self, a, b], beta.into(), alpha.into())
     }
 
     /// `y[.., o] = Σᵢ x[.., i]·w[o, i] + b[o]`; w: `[out, in]`, or `[in]` for one number a sample; b: `[out]`.
@@ -115,13 +115,21 @@ impl Tensor {
             let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
             return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
         }
-        let (input, weight) =
-            (Labelled::batched(self, "i"), Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" }));
+        let dtype = self.dtype();
+        let (input, weight, bias) = match bias {
+            None => (self, weight, None),
+            Some(bias) => {
+                let Some([x, w, bias]) = in_sum_dtype("linear", [self, weight, bias]) else { return Tensor::poison() };
+                (x, w, Some(bias))
+            }
+        };
+        let input = Labelled::batched(input, "i");
+        let weight = Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" });
         let mut out: Vec<char> = input.labels()[..x.rank() - 1].to_vec();
         out.extend(weight.labels().iter().filter(|label| **label == 'o'));
         let product = contract("linear", &[input, weight], &out);
         match bias {
-            Some(bias) => biased("linear", product, bias),
+            Some(bias) => biased("linear", product, bias).to(dtype),
             None => product,
         }
     }
@@ -152,13 +160,19 @@ impl Tensor {
 
 /// `beta·input + alpha·product`.
 #[track_caller]
-fn accumulate(method: &str, input: Tensor, product: Tensor, beta: Scalar, alpha: Scalar) -> Tensor {
+fn accumulate(method: &str, equation: &str, operands: [Tensor; 3], beta: Scalar, alpha: Scalar) -> Tensor {
+    let dtype = operands[0].dtype();
+    let Some([input, a, b]) = in_sum_dtype(method, operands) else { return Tensor::poison() };
+    let product = Tensor::apply_as(method, ops::Einsum::new(equation), &[a, b]);
+    if product.value().is_none() {
+        return product;
+    }
     let scaled = if alpha.value() == 1.0 { product } else { product * alpha };
     let input = input.broadcast_as(method, &product.shape());
     if beta.value() == 0.0 {
-        return scaled;
+        return scaled.to(dtype);
     }
-    biased(method, scaled, if beta.value() == 1.0 { input } else { input * beta })
+    biased(method, scaled, if beta.value() == 1.0 { input } else { input * beta }).to(dtype)
 }
 
 /// `product + bias`, where the bias broadcasts to the product and not the product to the bias, in one dtype.
@@ -169,4 +183,20 @@ pub(crate) fn biased(method: &str, product: Tensor, bias: Tensor) -> Tensor {
     }
     let bias = bias.broadcast_as(method, &product.shape());
     Tensor::apply_as(method, ops::Add {}, &[product, bias])
+}
+
+/// Operands of one dtype in the one that products are summed in, so that a product and its bias are rounded once: half types in f32.
+#[track_caller]
+pub(crate) fn in_sum_dtype<const N: usize>(method: &str, operands: [Tensor; N]) -> Option<[Tensor; N]> {
+    let mut wide = operands;
+    for (at, operand) in operands.into_iter().enumerate() {
+        operand.value()?;
+        if operand.dtype() != operands[0].dtype() {
+            let message = format!("{method} needs equal dtypes: {} and {}", operands[0].dtype(), operand.dtype());
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+            return None;
+        }
+        wide[at] = operand.to(accumulator(operand.dtype()));
+    }
+    Some(wide)
 }

@@ -184,7 +184,7 @@ impl Tensor {
         if position.value().is_none() {
             return position;
         }
-        // TEMPORARY until `gather` is in main.
-        position.to(self.dtype())
+        let gather = ops::Gather { axis: 2 };
+        Tensor::apply(gather, &[self.flatten(2, -1), position.flatten(2, -1)]).reshape(position.shape().0)
     }
 }

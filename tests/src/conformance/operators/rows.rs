@@ -10,6 +10,7 @@ mod pointwise;
 mod pooling;
 mod products;
 mod reductions;
+mod sampling;
 mod views;
 
 use kiln::prelude::Tensor;
@@ -43,6 +44,7 @@ pub fn find(op: &str) -> Option<Call> {
         pooling::ROWS,
         products::ROWS,
         reductions::ROWS,
+        sampling::ROWS,
         views::ROWS,
     ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
