@@ -90,7 +90,7 @@ impl Tensor {
                 return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None);
             }
         };
-        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), batch)
+        (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), batch)
     }
 
     /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels. Running statistics move
@@ -127,7 +127,7 @@ impl Tensor {
         let x = self.to_wide();
         let (mean, var) = x.statistics(&axes);
         let batch = Running::of(mean.mean_of(&[0]), x.unbiased(var, &axes).mean_of(&[0]));
-        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), Some(batch))
+        (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), Some(batch))
     }
 
     /// `(x - mean) / √(var + eps)·weight + bias` over the last axes, which are `shape` (Ba et al., 2016); the variance is biased. Weight and bias have that shape.
@@ -150,7 +150,8 @@ impl Tensor {
         let Some(axes) = self.last_axes("rms_norm", shape, affine) else { return Tensor::poison() };
         let x = self.to_wide();
         let squares = x.square().mean_of(&axes);
-        (x / (squares + eps.unwrap_or(epsilon(self.dtype()))).sqrt()).affine(affine).to(self.dtype())
+        let scale = 1.0 / (squares + eps.unwrap_or(epsilon(self.dtype()))).sqrt();
+        (x * scale).affine(affine).to(self.dtype())
     }
 
     /// [`Tensor::layer_norm`] over groups of neighbouring channels and all positions of `[batch, channels, ..]` (Wu and He, 2018); weight and bias are `[channels]`.

@@ -226,7 +226,7 @@ fn ranks() -> Vec<Case> {
             with(Conv2d::new(1, 6, 3), |conv, batch| conv.forward(batch["image"].reshape([-1, 8, 8]))).trace(),
         ),
         ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2)).trace()),
-        ("a product with a vector", ops(|batch| batch["square"].matmul(batch["sample"])).trace()),
+        ("a product with a number", ops(|batch| batch["square"].matmul(batch["sample"].sum_all())).trace()),
         ("a permutation of other axes", ops(|batch| batch["image"].permute(&[0, 2, 1])).trace()),
     ]
 }

@@ -113,7 +113,18 @@ impl Tensor {
 
     #[track_caller]
     pub(super) fn normalized(self, mean: Tensor, var: Tensor, eps: f64) -> Tensor {
-        (self - mean) / (var + eps).sqrt()
+        (self - mean) * (1.0 / (var + eps).sqrt())
+    }
+
+    /// [`Tensor::normalized`] and [`Tensor::channel_affine`] with one factor for each channel.
+    #[track_caller]
+    pub(super) fn channel_normalized(self, mean: Tensor, var: Tensor, affine: Affine, eps: f64) -> Tensor {
+        let root = (var + eps).sqrt();
+        let scale = match affine.weight {
+            Some(weight) => self.channel_wise(weight) / root,
+            None => 1.0 / root,
+        };
+        ((self - mean) * scale).channel_affine(Affine { weight: None, ..affine })
     }
 
     /// `[channels]` beside `[batch, channels, ..]`, in the dtype that is calculated in.
