@@ -6,8 +6,11 @@
 
 use crate::Tensor;
 use crate::activations::GeluApproximation;
+use crate::embedding::EmbeddingOptions;
+use crate::indexing::Reduce;
 use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
+use crate::subscript::At;
 use crate::tensor::Sizes;
 
 pub use crate::attention::Attention;
@@ -143,6 +146,15 @@ functions! {
         group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
     }
     "indexing" {
-        one_hot(classes: usize);
+        gather(axis: i64, index: Tensor); take_along_dim(indices: Tensor, axis: impl Into<Option<i64>>); index_select(axis: i64, index: Tensor);
+        scatter(axis: i64, index: Tensor, src: impl Operand); scatter_add(axis: i64, index: Tensor, src: impl Operand);
+        scatter_reduce(axis: i64, index: Tensor, src: impl Operand, reduce: Reduce, include_self: bool);
+        embedding(index: Tensor); embedding_with(index: Tensor, options: EmbeddingOptions) -> (Tensor, Tensor); one_hot(classes: usize);
+        at(items: impl AsRef<[At]>); put_at(items: impl AsRef<[At]>, value: impl Operand);
+    }
+    "order" {
+        cumsum(axis: i64); cumprod(axis: i64); prod(axes: &[i64], keep: bool); argsort(axis: i64, descending: bool);
+        sort(axis: i64, descending: bool) -> (Tensor, Tensor); topk(k: usize, axis: i64, largest: bool) -> (Tensor, Tensor);
+        kthvalue(k: usize, axis: i64, keep: bool) -> (Tensor, Tensor); median(axis: i64, keep: bool) -> (Tensor, Tensor);
     }
 }

@@ -33,9 +33,12 @@ impl Tensor {
         x.gather_as("gather", axis, index)
     }
 
-    /// [`Tensor::gather`] of tensors that broadcast against each other on the other axes.
+    /// [`Tensor::gather`] of tensors that broadcast against each other on the other axes; without an axis, of both in one row.
     #[track_caller]
-    pub fn take_along_dim(self, indices: Tensor, axis: i64) -> Tensor {
+    pub fn take_along_dim(self, indices: Tensor, axis: impl Into<Option<i64>>) -> Tensor {
+        let Some(axis) = axis.into() else {
+            return self.reshape([-1]).gather_as("take_along_dim", 0, indices.reshape([-1]));
+        };
         let Some(axis) = self.axis("take_along_dim", axis) else { return Tensor::poison() };
         if indices.value().is_none() || self.rank() != indices.rank() {
             return self.gather_as("take_along_dim", axis, indices);
@@ -103,7 +106,15 @@ impl Tensor {
     /// `self` with `src[.., i, ..]` joined to what is at `[.., index[.., i, ..], ..]` on `axis`. Without `include_self` what is there counts
     /// only where nothing comes.
     #[track_caller]
-    pub fn scatter_reduce(self, axis: i64, index: Tensor, src: Tensor, reduce: Reduce, include_self: bool) -> Tensor {
+    pub fn scatter_reduce(
+        self,
+        axis: i64,
+        index: Tensor,
+        src: impl Operand,
+        reduce: Reduce,
+        include_self: bool,
+    ) -> Tensor {
+        let src = src.like(self);
         let method = "scatter_reduce";
         let (combine, identity) = match reduce {
             Reduce::Sum | Reduce::Mean => (Combine::Add, 0.0),
@@ -147,9 +158,15 @@ impl Tensor {
         axes.iter().rev().fold(x, |x, &axis| Tensor::apply(ops::Prod { axis, keep }, &[x]))
     }
 
-    /// `bool[.., classes]`, true where the last position is the label. A label outside `0..classes` stops the step.
+    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor {
+        self.is_class(classes).to(DType::I64)
+    }
+
+    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which a loss chooses by.
+    #[track_caller]
+    pub(crate) fn is_class(self, classes: usize) -> Tensor {
         Tensor::apply(ops::OneHot { classes, checked: true }, &[self])
     }
 

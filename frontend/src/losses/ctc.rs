@@ -123,7 +123,7 @@ pub fn ctc_loss_with<'a>(
 fn forward(x: Tensor, states: Tensor, blank: usize, input_lengths: Tensor, target_lengths: Tensor) -> Tensor {
     let classes = x.shape().0[2].factor;
     let count = states.shape().0[1].factor;
-    let emissions = x.unsqueeze(2).where_self(states.one_hot(classes), 0.0).sum(&[-1], false).maximum(IMPOSSIBLE);
+    let emissions = x.unsqueeze(2).where_self(states.is_class(classes), 0.0).sum(&[-1], false).maximum(IMPOSSIBLE);
     let blank = blank as f64;
     let passes = states.ne(blank as i64).logical_and(states.ne(states.delayed(2, blank)));
     let position = positions(count); // [states]
@@ -239,7 +239,7 @@ impl Extents {
                 let (ty, count) = (given.ty(), given.shape().count().as_fixed());
                 if ty.rank() <= 1 && ty.dtype.is_integer() && count == Some(self.batch) {
                     // Looked up among the lengths there are, so that one beyond them stops the step.
-                    let chosen = given.to(DType::I64).reshape([-1]).one_hot(bound + 1);
+                    let chosen = given.to(DType::I64).reshape([-1]).is_class(bound + 1);
                     return Some(positions(bound + 1).where_self(chosen, 0).sum(&[-1], false));
                 }
                 ty.to_string()
@@ -258,6 +258,6 @@ impl Extents {
         let start = lengths.where_self(before, 0).sum(&[1], true); // [batch, 1]
         let offset = positions(longest.unwrap_or(self.label_count)); // [longest]
         let index = (start + offset).where_self(offset.lt(lengths.unsqueeze(1)), 0);
-        labels.where_self(index.one_hot(self.label_count), 0).sum(&[-1], false)
+        labels.where_self(index.is_class(self.label_count), 0).sum(&[-1], false)
     }
 }

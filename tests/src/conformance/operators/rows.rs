@@ -4,6 +4,7 @@ mod activations;
 mod attention;
 mod convolutions;
 mod distances;
+mod indexing;
 mod losses;
 mod norms;
 mod pointwise;
@@ -38,6 +39,7 @@ pub fn find(op: &str) -> Option<Call> {
         attention::ROWS,
         convolutions::ROWS,
         distances::ROWS,
+        indexing::ROWS,
         losses::ROWS,
         norms::ROWS,
         pointwise::ROWS,
