@@ -1,12 +1,12 @@
-//! Convolutions over one, two or three spatial axes, and the views that they are made of: patches, and channels laid out in space.
+//! Convolutions over one, two or three spatial axes, and their transposes.
 
 use std::str::FromStr;
 
 use kiln_ir::ops;
-use kiln_ir::{Code, Diagnostic, Dim, Number};
+use kiln_ir::{Code, Diagnostic, Dim, Number, Op};
 
 use crate::Tensor;
-use crate::products::biased;
+use crate::products::{biased, in_sum_dtype};
 
 /// How a convolution's window moves over `N` spatial axes; `Window::default()` is PyTorch's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,34 +84,49 @@ impl<const N: usize> FromStr for Padding<N> {
     }
 }
 
-macro_rules! convolutions {
-    ($($n:literal $conv:ident $transposed:ident $spatial:literal;)*) => {
-        impl Tensor {$(
-            #[doc = concat!("`y[n, o, p..] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k..]`; x: `[batch, in, ", $spatial, "]` or one sample without the batch, ")]
-            /// w: `[out, in/groups, kernel..]`, b: `[out]`. The kernel is not flipped (cross-correlation).
-            ///
-            /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride, dilation or number of groups
-            /// of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad), [`conv_weight_grad`](ops::ConvWeightGrad).
-            #[track_caller]
-            pub fn $conv(self, weight: Tensor, bias: Option<Tensor>, window: Window<$n>) -> Tensor {
-                convolve(stringify!($conv), self, weight, bias, &window)
-            }
+impl Tensor {
+    /// `y[n, o, p] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[out, in/groups, kernel]`,
+    /// b: `[out]`. The kernel is not flipped (cross-correlation).
+    ///
+    /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride, dilation or number of
+    /// groups of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad), [`conv_weight_grad`](ops::ConvWeightGrad).
+    #[track_caller]
+    pub fn conv1d(self, weight: Tensor, bias: Option<Tensor>, window: Window<1>) -> Tensor {
+        convolve("conv1d", self, weight, bias, &window)
+    }
 
-            #[doc = concat!("The transpose of [`Tensor::", stringify!($conv), "`] with this weight, plus `b[o]`; x: `[batch, in, ", $spatial, "]` or one sample, ")]
-            /// w: `[in, out/groups, kernel..]`, b: `[out]`. An axis of the result has `(extent - 1)·stride - 2·padding + dilation·(kernel - 1) +
-            /// output_padding + 1` positions. Errors as there; K0105 for an output padding that is neither less than the stride nor the dilation.
-            #[track_caller]
-            pub fn $transposed(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<$n>) -> Tensor {
-                convolve_transposed(stringify!($transposed), self, weight, bias, &window)
-            }
-        )*}
-    };
-}
+    /// [`Tensor::conv1d`] with two spatial axes; x: `[batch, in, h, w]` or one sample, w: `[out, in/groups, kh, kw]`.
+    #[track_caller]
+    pub fn conv2d(self, weight: Tensor, bias: Option<Tensor>, window: Window<2>) -> Tensor {
+        convolve("conv2d", self, weight, bias, &window)
+    }
 
-convolutions! {
-    1 conv1d conv_transpose1d "l";
-    2 conv2d conv_transpose2d "h, w";
-    3 conv3d conv_transpose3d "d, h, w";
+    /// [`Tensor::conv1d`] with three spatial axes; x: `[batch, in, d, h, w]` or one sample, w: `[out, in/groups, kd, kh, kw]`.
+    #[track_caller]
+    pub fn conv3d(self, weight: Tensor, bias: Option<Tensor>, window: Window<3>) -> Tensor {
+        convolve("conv3d", self, weight, bias, &window)
+    }
+
+    /// The transpose of [`Tensor::conv1d`] with this weight, plus `b[o]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[in, out/groups, kernel]`, b: `[out]`.
+    ///
+    /// The result has `(l - 1)·stride - 2·padding + dilation·(kernel - 1) + output_padding + 1` positions. Errors as there; K0105 also for an output padding that is neither
+    /// less than the stride nor the dilation. Gradients: [`conv`](ops::Conv), [`conv_weight_grad`](ops::ConvWeightGrad).
+    #[track_caller]
+    pub fn conv_transpose1d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>) -> Tensor {
+        convolve_transposed("conv_transpose1d", self, weight, bias, &window)
+    }
+
+    /// [`Tensor::conv_transpose1d`] with two spatial axes; x: `[batch, in, h, w]` or one sample, w: `[in, out/groups, kh, kw]`.
+    #[track_caller]
+    pub fn conv_transpose2d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>) -> Tensor {
+        convolve_transposed("conv_transpose2d", self, weight, bias, &window)
+    }
+
+    /// [`Tensor::conv_transpose1d`] with three spatial axes; x: `[batch, in, d, h, w]` or one sample, w: `[in, out/groups, kd, kh, kw]`.
+    #[track_caller]
+    pub fn conv_transpose3d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>) -> Tensor {
+        convolve_transposed("conv_transpose3d", self, weight, bias, &window)
+    }
 }
 
 /// A convolution that the user knows as `method`.
@@ -123,6 +138,7 @@ pub(crate) fn convolve<const N: usize>(
     bias: Option<Tensor>,
     window: &Window<N>,
 ) -> Tensor {
+    let dtype = x.dtype();
     let (mut x, added) = x.as_batch(N + 1);
     let padding = match window.padding {
         Padding::Zeros(padding) => padding,
@@ -131,7 +147,7 @@ pub(crate) fn convolve<const N: usize>(
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         Padding::Same => {
-            let total = same_padding(weight, window.dilation);
+            let total = same_padding(&weight.shape().at(1), window.dilation);
             let axes = if x.rank() == N + 2 { N } else { 0 };
             for axis in (0..axes).filter(|&axis| total[axis] % 2 == 1) {
                 let pad = ops::Pad { axis: axis + 2, low: 0, high: 1, interior: 0, value: Number::new(0.0) };
@@ -146,17 +162,12 @@ pub(crate) fn convolve<const N: usize>(
         dilation: window.dilation.to_vec(),
         groups: window.groups,
     };
-    let product = Tensor::apply_as(method, conv, &[x, weight]);
-    with_channel_bias(method, product, bias).without_batch(added)
+    with_channel_bias(method, conv, [x, weight], bias).to(dtype).without_batch(added)
 }
 
-/// How many positions `same` adds to each axis.
-pub(crate) fn same_padding<const N: usize>(weight: Tensor, dilation: [usize; N]) -> [usize; N] {
-    let shape = weight.shape().0;
-    std::array::from_fn(|axis| {
-        let kernel = shape.get(axis + 2).map_or(1, |dim| dim.factor);
-        dilation[axis] * kernel.saturating_sub(1)
-    })
+/// How many positions `same` adds to each axis, for a weight of this shape.
+pub(crate) fn same_padding<const N: usize>(weight: &[usize], dilation: [usize; N]) -> [usize; N] {
+    std::array::from_fn(|axis| dilation[axis] * weight.get(axis + 2).map_or(0, |kernel| kernel.saturating_sub(1)))
 }
 
 /// A transposed convolution that the user knows as `method`: `conv_input_grad` with the cotangent as input.
@@ -168,6 +179,7 @@ pub(crate) fn convolve_transposed<const N: usize>(
     bias: Option<Tensor>,
     window: &TransposedWindow<N>,
 ) -> Tensor {
+    let dtype = x.dtype();
     let (mut x, added) = x.as_batch(N + 1);
     let (Some(_), Some(_)) = (x.value(), weight.value()) else { return Tensor::poison() };
     let TransposedWindow { stride, padding, output_padding, dilation, groups } = *window;
@@ -217,77 +229,24 @@ pub(crate) fn convolve_transposed<const N: usize>(
         groups,
         input: output,
     };
-    let product = Tensor::apply_as(method, transposed, &[x, weight]);
-    with_channel_bias(method, product, bias).without_batch(added)
+    with_channel_bias(method, transposed, [x, weight], bias).to(dtype).without_batch(added)
 }
 
-/// One value added to each channel.
+/// The product, with one value added to each channel.
 #[track_caller]
-fn with_channel_bias(method: &str, product: Tensor, bias: Option<Tensor>) -> Tensor {
-    let Some(bias) = bias.filter(|_| product.value().is_some()) else { return product };
+fn with_channel_bias(method: &str, op: impl Into<Op>, [x, weight]: [Tensor; 2], bias: Option<Tensor>) -> Tensor {
+    let Some(bias) = bias else { return Tensor::apply_as(method, op, &[x, weight]) };
+    let Some([x, weight, bias]) = in_sum_dtype(method, [x, weight, bias]) else { return Tensor::poison() };
+    let product = Tensor::apply_as(method, op, &[x, weight]);
+    if product.value().is_none() {
+        return product;
+    }
     let channels = product.shape().0[1];
-    if bias.value().is_some() && bias.shape().0 != [channels] {
-        let message = format!("{method} needs a bias [{channels}], one value a channel: found {}", bias.ty());
+    if bias.shape().0 != [channels] {
+        let message = format!("{method} needs a bias [{channels}], one value a channel: found {}", bias.shape());
         return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
     }
     let mut shape = vec![Dim::ONE; product.rank() - 1];
     shape[0] = channels;
     biased(method, product, bias.reshape(shape))
-}
-
-impl Tensor {
-    /// Channels laid out in space: `y[.., c, h·r + i, w·r + j] = x[.., c·r² + i·r + j, h, w]` (Shi et al., 2016).
-    ///
-    /// K0102 for fewer than three axes; K0105 for a factor of 0 or one whose square does not divide the channels.
-    #[track_caller]
-    pub fn pixel_shuffle(self, factor: usize) -> Tensor {
-        let Some((leading, [c, h, w])) = self.image("pixel_shuffle") else { return Tensor::poison() };
-        if factor == 0 || !c.is_multiple_of(factor * factor) {
-            let message =
-                format!("pixel_shuffle needs channels that the square of its factor divides: {c} and {factor}");
-            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-        }
-        let split = [c / (factor * factor), factor, factor, h, w];
-        self.rearranged(&leading, split, [0, 3, 1, 4, 2], [c / (factor * factor), h * factor, w * factor])
-    }
-
-    /// The inverse of [`Tensor::pixel_shuffle`]: `y[.., c·r² + i·r + j, h, w] = x[.., c, h·r + i, w·r + j]`.
-    ///
-    /// K0102 for fewer than three axes; K0105 for a factor of 0 or one that does not divide height and width.
-    #[track_caller]
-    pub fn pixel_unshuffle(self, factor: usize) -> Tensor {
-        let Some((leading, [c, h, w])) = self.image("pixel_unshuffle") else { return Tensor::poison() };
-        if factor == 0 || !h.is_multiple_of(factor) || !w.is_multiple_of(factor) {
-            let message =
-                format!("pixel_unshuffle needs a height and width that its factor divides: {h}, {w} and {factor}");
-            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-        }
-        let split = [c, h / factor, factor, w / factor, factor];
-        self.rearranged(&leading, split, [0, 2, 4, 1, 3], [c * factor * factor, h / factor, w / factor])
-    }
-
-    /// The leading extents, and channels, height and width.
-    #[track_caller]
-    fn image(self, method: &str) -> Option<(Vec<Dim>, [usize; 3])> {
-        self.value()?;
-        let dims = self.shape().0;
-        let Some(leading) = dims.len().checked_sub(3) else {
-            let message = format!("{method} needs [.., channels, height, width]: found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
-            return None;
-        };
-        let extents = self.fixed_extents(method, leading)?;
-        Some((dims[..leading].to_vec(), [extents[0], extents[1], extents[2]]))
-    }
-
-    /// The last three axes split into five, in another order, and joined to three again.
-    #[track_caller]
-    fn rearranged(self, leading: &[Dim], split: [usize; 5], order: [usize; 5], joined: [usize; 3]) -> Tensor {
-        let shape =
-            |extents: &[usize]| [leading, &extents.iter().copied().map(Dim::fixed).collect::<Vec<_>>()].concat();
-        let dims = (0..leading.len()).chain(order.map(|axis| leading.len() + axis)).collect();
-        let parts = Tensor::apply(ops::Reshape { shape: shape(&split) }, &[self]);
-        let moved = Tensor::apply(ops::Permute { dims }, &[parts]);
-        Tensor::apply(ops::Reshape { shape: shape(&joined) }, &[moved])
-    }
 }

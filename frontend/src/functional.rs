@@ -18,8 +18,11 @@ pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use crate::distances::{Normalize, PairwiseDistance};
 pub use crate::einsum::einsum;
+pub use crate::grid_sample::{GridMode, GridPadding, GridSample};
+pub use crate::interpolation::{Interpolation, InterpolationMode, PerSpatialAxis};
 pub use crate::losses::*;
 pub use crate::normalization::{Affine, NormOptions, Running};
+pub use crate::patches::Patches;
 pub use crate::pointwise::where_;
 pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
 pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
@@ -116,7 +119,12 @@ functions! {
         conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
         conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
         conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
-        pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
+    }
+    "patches" {
+        im2col(patches: Patches); col2im(image: [usize; 2], patches: Patches); pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
+    }
+    "sampling" {
+        interpolate(options: &Interpolation); grid_sample(grid: Tensor, options: GridSample);
     }
     "pooling" {
         max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);

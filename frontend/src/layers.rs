@@ -6,6 +6,7 @@ mod dropout;
 mod linear;
 mod norm;
 mod pool;
+mod upsample;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
@@ -19,6 +20,7 @@ pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
 };
+pub use upsample::{Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};
 
 use crate::{Parameter, Tensor};
 

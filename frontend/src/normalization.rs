@@ -1,5 +1,7 @@
 //! Normalisation by statistics of the batch, of each sample, or of neighbours. Half types are normalised in f32 and rounded once.
 
+mod parts;
+
 use kiln_ir::{Code, DType, Diagnostic, Dim, Number, ops};
 
 use crate::Tensor;
@@ -88,7 +90,7 @@ impl Tensor {
                 return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None);
             }
         };
-        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), batch)
+        (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), batch)
     }
 
     /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels. Running statistics move
@@ -125,7 +127,7 @@ impl Tensor {
         let x = self.to_wide();
         let (mean, var) = x.statistics(&axes);
         let batch = Running::of(mean.mean_of(&[0]), x.unbiased(var, &axes).mean_of(&[0]));
-        (x.normalized(mean, var, options.eps).channel_affine(affine).to(self.dtype()), Some(batch))
+        (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), Some(batch))
     }
 
     /// `(x - mean) / √(var + eps)·weight + bias` over the last axes, which are `shape` (Ba et al., 2016); the variance is biased. Weight and bias have that shape.
@@ -148,7 +150,8 @@ impl Tensor {
         let Some(axes) = self.last_axes("rms_norm", shape, affine) else { return Tensor::poison() };
         let x = self.to_wide();
         let squares = x.square().mean_of(&axes);
-        (x / (squares + eps.unwrap_or(epsilon(self.dtype()))).sqrt()).affine(affine).to(self.dtype())
+        let scale = 1.0 / (squares + eps.unwrap_or(epsilon(self.dtype()))).sqrt();
+        (x * scale).affine(affine).to(self.dtype())
     }
 
     /// [`Tensor::layer_norm`] over groups of neighbouring channels and all positions of `[batch, channels, ..]` (Wu and He, 2018); weight and bias are `[channels]`.
@@ -198,148 +201,6 @@ impl Tensor {
         let padded = Tensor::apply_as("local_response_norm", pad, &[squares]);
         let sums = Tensor::apply_as("local_response_norm", pool, &[padded]).reshape(shape);
         (x / (sums * (alpha / size as f64) + k).pow(beta)).to(self.dtype())
-    }
-
-    /// The tensor, half types in f32.
-    #[track_caller]
-    fn to_wide(self) -> Tensor {
-        if self.dtype() == DType::F64 { self } else { self.to(DType::F32) }
-    }
-
-    /// Whether this is a floating `[batch, channels, ..]` with at least `rank` axes, of which only the first may be symbolic.
-    #[track_caller]
-    fn has_channels(self, method: &str, rank: usize) -> bool {
-        if self.value().is_none() || !self.is_floating(method) {
-            return false;
-        }
-        if self.rank() < rank {
-            let message =
-                format!("{method} needs an input [batch, channels, ..] with at least {rank} axes: found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
-            return false;
-        }
-        self.fixed_extents(method, 1).is_some()
-    }
-
-    #[track_caller]
-    fn is_floating(self, method: &str) -> bool {
-        if !self.dtype().is_float() {
-            let message = format!("{method} needs a floating dtype, found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
-        }
-        self.dtype().is_float()
-    }
-
-    /// Whether everything that is given for each channel is `[channels]`.
-    #[track_caller]
-    fn has_channel_values(self, method: &str, running: Option<Running>, affine: Affine) -> bool {
-        let channels = self.shape().0[1];
-        let (mean, var) = (running.map(|running| running.mean), running.map(|running| running.var));
-        let given = [("running_mean", mean), ("running_var", var), ("weight", affine.weight), ("bias", affine.bias)];
-        for (name, tensor) in given {
-            let Some(tensor) = tensor.filter(|tensor| tensor.value().is_some()) else { continue };
-            if tensor.shape().0 != [channels] {
-                let message =
-                    format!("{method} needs a `{name}` [{channels}], one value a channel: found {}", tensor.ty());
-                Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Whether there is more than one element to take statistics of.
-    #[track_caller]
-    fn has_variance(self, method: &str, what: &str, axes: &[usize]) -> bool {
-        let shape = self.shape();
-        if axes.iter().any(|&axis| shape.0[axis] != Dim::ONE) {
-            return true;
-        }
-        let message = format!("{method} needs more than one {what} in training: found {shape}");
-        Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
-        false
-    }
-
-    /// The last axes, which are to be `shape`.
-    #[track_caller]
-    fn last_axes(self, method: &str, shape: &[usize], affine: Affine) -> Option<Vec<usize>> {
-        self.value()?;
-        if shape.is_empty() {
-            let message = format!("{method} needs at least one axis to normalise over");
-            Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-            return None;
-        }
-        if !self.is_floating(method) {
-            return None;
-        }
-        let wanted: Vec<Dim> = shape.iter().copied().map(Dim::fixed).collect();
-        let whole = Some(("input", self)).filter(|_| !self.shape().0.ends_with(&wanted));
-        let other = |name, tensor: Option<Tensor>| {
-            tensor.filter(|t| t.value().is_some() && t.shape().0 != wanted).map(|t| (name, t))
-        };
-        if let Some((name, tensor)) = whole.or(other("weight", affine.weight)).or(other("bias", affine.bias)) {
-            let message = format!("{method} needs a last shape of {shape:?}: `{name}` is {}", tensor.ty());
-            Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
-            return None;
-        }
-        Some((self.rank() - shape.len()..self.rank()).collect())
-    }
-
-    /// The mean over axes, which stay.
-    #[track_caller]
-    fn mean_of(self, axes: &[usize]) -> Tensor {
-        Tensor::apply(ops::Sum { axes: axes.to_vec(), keep: true }, &[self]) / self.count(axes)
-    }
-
-    /// Mean and biased variance over axes, which stay.
-    #[track_caller]
-    fn statistics(self, axes: &[usize]) -> (Tensor, Tensor) {
-        let mean = self.mean_of(axes);
-        (mean, (self - mean).square().mean_of(axes))
-    }
-
-    /// A biased variance over axes of `self`, with Bessel's correction.
-    #[track_caller]
-    fn unbiased(self, var: Tensor, axes: &[usize]) -> Tensor {
-        let count = self.count(axes);
-        var * (count / (count - 1.0))
-    }
-
-    #[track_caller]
-    fn normalized(self, mean: Tensor, var: Tensor, eps: f64) -> Tensor {
-        (self - mean) / (var + eps).sqrt()
-    }
-
-    /// `[channels]` beside `[batch, channels, ..]`, in the dtype that is calculated in.
-    #[track_caller]
-    fn channel_wise(self, values: Tensor) -> Tensor {
-        let mut shape = vec![Dim::ONE; self.rank() - 1];
-        shape[0] = values.size(0);
-        values.to(self.dtype()).reshape(shape)
-    }
-
-    #[track_caller]
-    fn channel_affine(self, affine: Affine) -> Tensor {
-        let mut y = self;
-        if let Some(weight) = affine.weight {
-            y = y * y.channel_wise(weight);
-        }
-        match affine.bias {
-            Some(bias) => y + y.channel_wise(bias),
-            None => y,
-        }
-    }
-
-    #[track_caller]
-    fn affine(self, affine: Affine) -> Tensor {
-        let mut y = self;
-        if let Some(weight) = affine.weight {
-            y = y * weight.to(y.dtype());
-        }
-        match affine.bias {
-            Some(bias) => y + bias.to(y.dtype()),
-            None => y,
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a model file needs: `use kiln::prelude::*;`.
 
-pub use crate::functional::{Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
+pub use crate::functional::{PadMode, Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
 pub use crate::layers::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
     AlphaDropout, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, Conv1d, Conv2d, Conv3d,
     ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout,
-    Flatten, Gelu, GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, Linear, LocalResponseNorm,
-    MaxPool1d, MaxPool2d, MaxPool3d, Relu, RmsNorm, Sigmoid, Tanh,
+    Flatten, Fold, Gelu, GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, Linear,
+    LocalResponseNorm, MaxPool1d, MaxPool2d, MaxPool3d, PixelShuffle, PixelUnshuffle, Relu, RmsNorm, Sigmoid, Tanh,
+    Unfold, Upsample,
 };
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
 pub use crate::random::{normal, rand, randint, randn};

@@ -4,36 +4,11 @@
 //! of the cotangent with the other operand.
 
 use kiln_ir::ops;
-use kiln_ir::{Code, Diagnostic, Dim, Shape};
+use kiln_ir::{Code, Diagnostic, Dim, Shape, accumulator};
 
 use crate::Tensor;
 use crate::einsum::{Labelled, contract};
 use crate::scalar::Scalar;
-
-macro_rules! products {
-    ($($(#[doc = $doc:literal])* $method:ident $equation:literal;)*) => {
-        impl Tensor {$(
-            $(#[doc = $doc])*
-            ///
-            /// K0102 for operands of other ranks, K0101 for extents that differ: nothing broadcasts.
-            #[track_caller]
-            pub fn $method(self, other: Tensor) -> Tensor {
-                Tensor::apply_as(stringify!($method), ops::Einsum::new($equation), &[self, other])
-            }
-        )*}
-    };
-}
-
-products! {
-    /// `y[i, j] = Σₖ a[i, k]·b[k, j]`.
-    mm "ik,kj->ij";
-    /// `y[n, i, j] = Σₖ a[n, i, k]·b[n, k, j]`.
-    bmm "nik,nkj->nij";
-    /// `y[i] = Σₖ a[i, k]·x[k]`.
-    mv "ik,k->i";
-    /// `y = Σₖ a[k]·b[k]`.
-    dot "k,k->";
-}
 
 impl Tensor {
     /// `y[.., i, j] = Σₖ a[.., i, k]·b[.., k, j]`, with PyTorch's rules for ranks: leading axes broadcast; a vector on the left is a row and one on the right a
@@ -67,6 +42,30 @@ impl Tensor {
         contract("matmul", &[lhs, rhs], &out)
     }
 
+    /// `y[i, j] = Σₖ a[i, k]·b[k, j]`. K0102 for other ranks than 2 and 2, K0101 for inner extents that differ: nothing broadcasts.
+    #[track_caller]
+    pub fn mm(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("mm", ops::Einsum::new("ik,kj->ij"), &[self, other])
+    }
+
+    /// `y[n, i, j] = Σₖ a[n, i, k]·b[n, k, j]`. K0102 for other ranks than 3 and 3, K0101 for extents that differ: nothing broadcasts.
+    #[track_caller]
+    pub fn bmm(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("bmm", ops::Einsum::new("nik,nkj->nij"), &[self, other])
+    }
+
+    /// `y[i] = Σₖ a[i, k]·x[k]`. K0102 for other ranks than 2 and 1, K0101 for inner extents that differ.
+    #[track_caller]
+    pub fn mv(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("mv", ops::Einsum::new("ik,k->i"), &[self, other])
+    }
+
+    /// `y = Σₖ a[k]·b[k]`. K0102 for operands that are not vectors, K0101 for lengths that differ.
+    #[track_caller]
+    pub fn dot(self, other: Tensor) -> Tensor {
+        Tensor::apply_as("dot", ops::Einsum::new("k,k->"), &[self, other])
+    }
+
     /// `y[i, j] = a[i]·b[j]`, promoted as [`Mul`](std::ops::Mul). K0102 for operands that are not vectors.
     #[track_caller]
     pub fn outer(self, other: Tensor) -> Tensor {
@@ -81,13 +80,13 @@ impl Tensor {
     /// `beta·input + alpha·a·b` of matrices. The input broadcasts to the product; with `beta` 0 it is not looked at, so that its NaNs do not spread.
     #[track_caller]
     pub fn addmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
-        accumulate("addmm", self, a.mm(b), beta.into(), alpha.into())
+        accumulate("addmm", "ik,kj->ij", [self, a, b], beta.into(), alpha.into())
     }
 
     /// `beta·input + alpha·a·b` of batches of matrices; as [`Tensor::addmm`].
     #[track_caller]
     pub fn baddbmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
-        accumulate("baddbmm", self, a.bmm(b), beta.into(), alpha.into())
+        accumulate("baddbmm", "nik,nkj->nij", [self, a, b], beta.into(), alpha.into())
     }
 
     /// `y[.., o] = Σᵢ x[.., i]·w[o, i] + b[o]`; w: `[out, in]`, or `[in]` for one number a sample; b: `[out]`.
@@ -116,13 +115,21 @@ impl Tensor {
             let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
             return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
         }
-        let (input, weight) =
-            (Labelled::batched(self, "i"), Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" }));
+        let dtype = self.dtype();
+        let (input, weight, bias) = match bias {
+            None => (self, weight, None),
+            Some(bias) => {
+                let Some([x, w, bias]) = in_sum_dtype("linear", [self, weight, bias]) else { return Tensor::poison() };
+                (x, w, Some(bias))
+            }
+        };
+        let input = Labelled::batched(input, "i");
+        let weight = Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" });
         let mut out: Vec<char> = input.labels()[..x.rank() - 1].to_vec();
         out.extend(weight.labels().iter().filter(|label| **label == 'o'));
         let product = contract("linear", &[input, weight], &out);
         match bias {
-            Some(bias) => biased("linear", product, bias),
+            Some(bias) => biased("linear", product, bias).to(dtype),
             None => product,
         }
     }
@@ -153,13 +160,19 @@ impl Tensor {
 
 /// `beta·input + alpha·product`.
 #[track_caller]
-fn accumulate(method: &str, input: Tensor, product: Tensor, beta: Scalar, alpha: Scalar) -> Tensor {
+fn accumulate(method: &str, equation: &str, operands: [Tensor; 3], beta: Scalar, alpha: Scalar) -> Tensor {
+    let dtype = operands[0].dtype();
+    let Some([input, a, b]) = in_sum_dtype(method, operands) else { return Tensor::poison() };
+    let product = Tensor::apply_as(method, ops::Einsum::new(equation), &[a, b]);
+    if product.value().is_none() {
+        return product;
+    }
     let scaled = if alpha.value() == 1.0 { product } else { product * alpha };
     let input = input.broadcast_as(method, &product.shape());
     if beta.value() == 0.0 {
-        return scaled;
+        return scaled.to(dtype);
     }
-    biased(method, scaled, if beta.value() == 1.0 { input } else { input * beta })
+    biased(method, scaled, if beta.value() == 1.0 { input } else { input * beta }).to(dtype)
 }
 
 /// `product + bias`, where the bias broadcasts to the product and not the product to the bias, in one dtype.
@@ -170,4 +183,20 @@ pub(crate) fn biased(method: &str, product: Tensor, bias: Tensor) -> Tensor {
     }
     let bias = bias.broadcast_as(method, &product.shape());
     Tensor::apply_as(method, ops::Add {}, &[product, bias])
+}
+
+/// Operands of one dtype in the one that products are summed in, so that a product and its bias are rounded once: half types in f32.
+#[track_caller]
+pub(crate) fn in_sum_dtype<const N: usize>(method: &str, operands: [Tensor; N]) -> Option<[Tensor; N]> {
+    let mut wide = operands;
+    for (at, operand) in operands.into_iter().enumerate() {
+        operand.value()?;
+        if operand.dtype() != operands[0].dtype() {
+            let message = format!("{method} needs equal dtypes: {} and {}", operands[0].dtype(), operand.dtype());
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+            return None;
+        }
+        wide[at] = operand.to(accumulator(operand.dtype()));
+    }
+    Some(wide)
 }

@@ -230,7 +230,7 @@ fn ranks() -> Vec<Case> {
             with(Conv2d::new(1, 6, 3), |conv, batch| conv.forward(batch["image"].reshape([-1, 8, 8]))).trace(),
         ),
         ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2)).trace()),
-        ("a product with a vector", ops(|batch| batch["square"].matmul(batch["sample"])).trace()),
+        ("a product with a number", ops(|batch| batch["square"].matmul(batch["sample"].sum_all())).trace()),
         ("a triangle of a vector", ops(|batch| batch["sample"].tril(0)).trace()),
         ("numbers joined without an axis", ops(|batch| cat(&[batch["x"].sum_all(), batch["x"].mean_all()], 0)).trace()),
         ("an image transposed as a matrix", ops(|batch| batch["image"].t()).trace()),

@@ -19,8 +19,13 @@ const FAMILIES: &[&str] = &[
     "views",
     "indexing",
     "products",
+    "einsum",
     "convolution",
+    "patches",
     "pooling",
+    "normalization",
+    "interpolation",
+    "grid_sample",
     "losses",
     "random",
 ];

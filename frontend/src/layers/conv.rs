@@ -3,7 +3,8 @@
 use kiln_ir::Init;
 
 use super::optional;
-use crate::convolution::{Padding, TransposedWindow, Window, convolve, convolve_transposed};
+use crate::convolution::{Padding, TransposedWindow, Window, convolve, convolve_transposed, same_padding};
+use crate::functional::PadMode;
 use crate::spatial::PerAxis;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
@@ -19,6 +20,7 @@ pub struct Conv<const N: usize> {
     pub bias: Option<Parameter>,
     in_channels: usize,
     window: Window<N>,
+    padding_mode: PadMode,
 }
 
 /// The transpose of a convolution of `[batch, out, spatial..]`, for `[batch, in, spatial..]`: it makes inputs larger by its stride.
@@ -118,14 +120,38 @@ impl<const N: usize> Conv<N> {
             bias: Some(Parameter::new([out_channels], init)),
             in_channels,
             window: Window::default(),
+            padding_mode: PadMode::Constant,
         }
     }
 
-    /// Zeros on both sides, or `Padding::Same`.
+    /// So many positions on both sides, or `Padding::Same`.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Padding<N>>) -> Conv<N> {
         self.window.padding = padding.into();
         self
+    }
+
+    /// What the padding holds; zeros are `PadMode::Constant`.
+    #[must_use]
+    pub fn padding_mode(mut self, padding_mode: PadMode) -> Conv<N> {
+        self.padding_mode = padding_mode;
+        self
+    }
+
+    /// The input with its padding, where that is not zeros, and the window that is left.
+    #[track_caller]
+    fn padded(&self, x: Tensor) -> (Tensor, Window<N>) {
+        if self.padding_mode == PadMode::Constant {
+            return (x, self.window);
+        }
+        let both = match self.window.padding {
+            Padding::Zeros(padding) => padding.map(|width| [width, width]),
+            Padding::Same => {
+                same_padding(self.weight.shape(), self.window.dilation).map(|total| [total / 2, total.div_ceil(2)])
+            }
+        };
+        let widths: Vec<i64> = both.iter().rev().flatten().map(|&width| width as i64).collect();
+        (x.pad_with(&widths, self.padding_mode), Window { padding: Padding::Zeros([0; N]), ..self.window })
     }
 }
 
@@ -166,22 +192,31 @@ fn init(weight: &[usize]) -> Init {
 }
 
 macro_rules! forward {
-    ($name:ident $function:ident $($method:literal)*) => {
+    ($name:ident |$layer:ident, $method:ident, $x:ident| $value:expr; $($text:literal)*) => {
         impl<const N: usize> Forward<Tensor> for $name<N> {
             type Output = Tensor;
 
             #[track_caller]
-            fn forward(&self, x: Tensor) -> Tensor {
+            fn forward(&self, $x: Tensor) -> Tensor {
                 let _scope = Scope::enter(self);
-                let method = [$($method),*][N - 1];
-                if !x.is_batch_of(method, N + 2) {
-                    return Tensor::poison();
-                }
-                $function(method, x, self.weight.tensor(), optional(self.bias.as_ref()), &self.window)
+                let ($layer, $method) = (self, [$($text),*][N - 1]);
+                if $x.is_batch_of($method, N + 2) { $value } else { Tensor::poison() }
             }
         }
     };
 }
 
-forward!(Conv convolve "conv1d" "conv2d" "conv3d");
-forward!(ConvTranspose convolve_transposed "conv_transpose1d" "conv_transpose2d" "conv_transpose3d");
+forward! {
+    Conv |layer, method, x| {
+        let (x, window) = layer.padded(x);
+        convolve(method, x, layer.weight.tensor(), optional(layer.bias.as_ref()), &window)
+    };
+    "conv1d" "conv2d" "conv3d"
+}
+
+forward! {
+    ConvTranspose |layer, method, x| {
+        convolve_transposed(method, x, layer.weight.tensor(), optional(layer.bias.as_ref()), &layer.window)
+    };
+    "conv_transpose1d" "conv_transpose2d" "conv_transpose3d"
+}

@@ -11,6 +11,7 @@ mod pointwise;
 mod pooling;
 mod products;
 mod reductions;
+mod sampling;
 mod views;
 
 use kiln::prelude::Tensor;
@@ -45,6 +46,7 @@ pub fn find(op: &str) -> Option<Call> {
         pooling::ROWS,
         products::ROWS,
         reductions::ROWS,
+        sampling::ROWS,
         views::ROWS,
     ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)

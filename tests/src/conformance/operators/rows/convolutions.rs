@@ -1,4 +1,4 @@
-//! Convolutions and their transposes.
+//! Convolutions and their transposes, patches, and channels in space.
 
 use kiln::functional::*;
 use kiln::prelude::Tensor;
@@ -33,6 +33,8 @@ pub const ROWS: &[Row] = &[
         let (x, weight, bias) = operands(a)?;
         Ok(x.conv_transpose3d(weight, bias, transposed(a)?).into())
     }),
+    ("nn.functional.unfold", |a| Ok(a.tensor("input")?.im2col(patches(a)?).into())),
+    ("nn.functional.fold", |a| Ok(a.tensor("input")?.col2im(a.counts("output_size", 0)?, patches(a)?).into())),
     ("nn.functional.pixel_shuffle", |a| Ok(a.tensor("input")?.pixel_shuffle(a.count("upscale_factor", 0)?).into())),
     ("nn.functional.pixel_unshuffle", |a| {
         Ok(a.tensor("input")?.pixel_unshuffle(a.count("downscale_factor", 0)?).into())
@@ -59,5 +61,14 @@ fn transposed<const N: usize>(a: &Args<'_>) -> Result<TransposedWindow<N>, Stop>
         output_padding: a.counts("output_padding", 0)?,
         dilation: a.counts("dilation", 1)?,
         groups: a.count("groups", 1)?,
+    })
+}
+
+fn patches(a: &Args<'_>) -> Result<Patches, Stop> {
+    Ok(Patches {
+        kernel: a.counts("kernel_size", 0)?,
+        dilation: a.counts("dilation", 1)?,
+        padding: a.counts("padding", 0)?,
+        stride: a.counts("stride", 1)?,
     })
 }
