@@ -5,6 +5,7 @@
 mod activations;
 mod arithmetic;
 mod attention;
+mod complex;
 mod containers;
 mod convolution;
 mod distances;
@@ -29,6 +30,7 @@ mod views;
 mod words;
 
 pub use activations::GeluApproximation;
+pub use complex::{ComplexOperand, ComplexTensor, complex, view_as_complex};
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use function::{Function, FunctionInputs};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
