@@ -104,6 +104,8 @@ fn write_step(text: &mut String, step: &abi::Step, symbol: &str) -> std::fmt::Re
     writeln!(text, "                    grain: {},", step.grain)?;
     writeln!(text, "                    scratch_bytes: {},", step.scratch_bytes)?;
     writeln!(text, "                    place: Borrowed({:?}),", step.place)?;
+    let checks: Vec<String> = step.checks.iter().map(|check| format!("Borrowed({check:?})")).collect();
+    writeln!(text, "                    checks: Borrowed(&[{}]),", checks.join(", "))?;
     writeln!(text, "                }},")
 }
 

@@ -6,6 +6,7 @@
 
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
+use kiln_ir::interpret::{Precision, Scalar};
 use kiln_ir::kernel::{Access, Kernel};
 use kiln_ir::{AxisId, DType, Dim, Expr, Index, TensorId};
 
@@ -259,6 +260,7 @@ impl<'a> Emitter<'a> {
 
     /// A literal of a dtype.
     pub(crate) fn constant(&mut self, dtype: DType, value: f64) -> Value {
+        let value = Scalar::new(value, dtype, Precision::Declared).to_f64();
         ops::constant(&mut self.b, ops::scalar_type(dtype), value)
     }
 }

@@ -2,9 +2,10 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Unary};
-use kiln_runtime::abi::{FAULT_INDEX, KernelContext};
+use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Load, Unary};
+use kiln_runtime::abi::{FAULT_INDEX, FAULT_WRAPPED_INDEX, KernelContext, fault_code};
 
+use crate::checks;
 use crate::emit::Emitter;
 use crate::lanes::Lanes;
 use crate::ops;
@@ -72,7 +73,8 @@ impl Emitter<'_> {
                 let (from, x) = (self.dtype(x), self.value(x));
                 self.cast(from, *to, &x)
             }
-            Expr::Check(x, bound) => self.check(x, *bound),
+            Expr::Check(x, bound, site) => self.check(x, *bound, site),
+            Expr::Random { bits, seed, stream, position } => self.random(*bits, seed, stream, position),
         }
     }
 
@@ -86,7 +88,7 @@ impl Emitter<'_> {
         let packs = match op {
             Unary::Neg | Unary::Abs => true,
             Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Trunc | Unary::Round => dtype.is_float(),
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Atan => dtype == DType::F32,
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Atan => ops::held(dtype) == DType::F32,
             Unary::Sin | Unary::Cos | Unary::Not => false,
         };
         if packs
@@ -151,12 +153,12 @@ impl Emitter<'_> {
         Lanes::Split(chosen.map(|((condition, x), y)| self.b.ins().select(condition, x, y)).collect())
     }
 
-    fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
+    pub(crate) fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
         if from == to {
             return x.clone();
         }
-        match (x, from, to) {
-            (Lanes::Packed(_), DType::I32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
+        match (x, ops::held(from), ops::held(to)) {
+            (Lanes::Packed(_), DType::I32 | DType::F32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
                 let ty = ops::vector_type(from).expect("both have vectors");
                 let registers = self.packed(x, ty);
                 Lanes::Packed(registers.into_iter().map(|x| self.cast_value(from, to, x)).collect())
@@ -184,41 +186,59 @@ impl Emitter<'_> {
     }
 
     /// An index that must lie in `0..bound`; elsewhere the fault is reported and 0 is used.
-    fn check(&mut self, expr: &Expr, bound: Dim) -> Lanes {
+    fn check(&mut self, expr: &Expr, bound: Dim, site: &str) -> Lanes {
         let value = self.value(expr);
         if let Lanes::Uniform(value) = value {
-            return Lanes::Uniform(self.check_lane(expr, value, bound, 0));
+            return Lanes::Uniform(self.check_lane(expr, value, bound, site, 0));
         }
-        let values = self.split(&value, DType::I64);
-        let checked = values.into_iter().enumerate().map(|(lane, value)| self.check_lane(expr, value, bound, lane));
-        Lanes::Split(checked.collect())
+        let values = self.split(&value, DType::I64).into_iter().enumerate();
+        Lanes::Split(values.map(|(lane, value)| self.check_lane(expr, value, bound, site, lane)).collect())
     }
 
-    fn check_lane(&mut self, expr: &Expr, value: Value, bound: Dim, lane: usize) -> Value {
-        let bound = self.extent(bound);
+    fn check_lane(&mut self, expr: &Expr, value: Value, bound: Dim, site: &str, lane: usize) -> Value {
+        let extent = self.extent(bound);
         let (failed, after) = (self.b.create_block(), self.b.create_block());
         let result = self.b.append_block_param(after, types::I64);
         self.b.set_cold_block(failed);
-        let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, value, bound);
+        let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, value, extent);
         self.b.ins().brif(outside, failed, &[], after, &[value.into()]);
         self.b.switch_to_block(failed);
         self.b.seal_block(failed);
-        // The position is that of the element checked; a computed index has none.
-        let mut source = expr;
-        while let Expr::Cast(_, inner) = source {
-            source = inner;
-        }
-        let position = match source {
-            Expr::Load(load) => self.element_position(load, lane),
-            _ => self.int(0),
+        // The message has the index as it was given.
+        let (check, given) = match expr.unwrapped(bound) {
+            Some(given) => {
+                let value = self.eval(given);
+                (FAULT_WRAPPED_INDEX, self.lane(&value, DType::I64, lane))
+            }
+            None => (FAULT_INDEX, value),
+        };
+        let position = match self.checked_load(expr) {
+            Some(load) => self.element_position(&load, lane),
+            None => self.int(0),
         };
         let cell = self.context(types::I64, KernelContext::OFFSET_FAULT);
-        let code = self.int(FAULT_INDEX as i64);
-        self.call(KernelContext::OFFSET_REPORT_FAULT, &[cell, code, position, value, bound], None);
+        let code = self.int(fault_code(check, self.site_number(site)) as i64);
+        self.call(KernelContext::OFFSET_REPORT_FAULT, &[cell, code, position, given, extent], None);
         let zero = self.int(0);
         self.b.ins().jump(after, &[zero.into()]);
         self.b.seal_block(after);
         self.b.switch_to_block(after);
         result
+    }
+
+    /// The element that a checked index is made of: its position is that of the index. A computed index that reads nothing has none.
+    fn checked_load(&self, expr: &Expr) -> Option<Load> {
+        let mut found = None;
+        expr.for_each(&mut |x| match x {
+            _ if found.is_some() => {}
+            Expr::Load(load) => found = Some(load.clone()),
+            Expr::Local(local) => found = checks::definition(self.kernel, *local).and_then(|x| self.checked_load(x)),
+            _ => {}
+        });
+        found
+    }
+
+    fn site_number(&self, site: &str) -> usize {
+        checks::sites(self.kernel).iter().position(|held| held == site).expect("the sites are those of the kernel")
     }
 }

@@ -6,7 +6,7 @@
 //! * `function.rs` walks the items, `loops.rs` cuts innermost loops into guarded and vector pieces, `reduce.rs` keeps partial results;
 //! * `eval.rs` writes expressions over `lanes.rs` (scalars, registers, or one scalar a lane) and `math.rs` the elementary
 //!   functions;
-//! * `index.rs`, `guard.rs`, `range.rs` and `memory.rs` find addresses and keep them inside their tensors;
+//! * `index.rs`, `guard.rs`, `range.rs` and `memory.rs` find addresses and keep them inside their tensors; `checks.rs` knows whose index fails;
 //! * `contract.rs` and `tiling.rs` lay out a contraction, `tile.rs` writes the loops around the micro-kernel;
 //! * `object.rs`, `jit.rs`, `tables.rs` and `bindings.rs` make a program of the functions.
 //!
@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod bindings;
+mod checks;
 mod contract;
 mod emit;
 mod error;
@@ -31,6 +32,7 @@ mod memory;
 mod object;
 mod ops;
 mod options;
+mod random;
 mod range;
 mod reduce;
 mod scalar;
@@ -42,7 +44,7 @@ mod work;
 use kiln_ir::Kernel;
 
 pub use bindings::bindings;
-pub use error::{Error, Unsupported};
+pub use error::Error;
 pub use jit::{Jit, jit};
 pub use object::{Object, compile_object, symbol};
 pub use options::{Cpu, Options};

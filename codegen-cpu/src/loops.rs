@@ -38,6 +38,7 @@ impl Emitter<'_> {
                     self.locals[local.0 as usize] = Some(value);
                 }
                 Statement::For(axes, body) => self.nest(axes, Work::Statements(body)),
+                Statement::Serial(axes, body) => self.serial(axes, body),
                 Statement::Reduce { axes, lets, results } => self.reduce(axes, lets, results),
                 Statement::Store { tensor, index, value } => {
                     let value = self.eval(value);
@@ -47,10 +48,23 @@ impl Emitter<'_> {
         }
     }
 
+    /// Loops whose iterations follow one another: never in lanes, never in pieces, never twice.
+    fn serial(&mut self, axes: &[AxisId], body: &[Statement]) {
+        let Some((&axis, rest)) = axes.split_first() else { return self.statements(body) };
+        let (start, end) = (self.int(0), self.trip(axis));
+        let nonempty = self.fixed_trip(axis).is_some_and(|trip| trip > 0);
+        self.counted_loop(start, end, 1, nonempty, &mut |e, position| {
+            e.at(axis, position, &mut |e| e.serial(rest, body));
+        });
+    }
+
     /// Loops over whole axes, the first outermost.
     pub(crate) fn nest(&mut self, axes: &[AxisId], work: Work<'_>) {
         let Some((&axis, rest)) = axes.split_first() else { return self.work(work) };
         let fixed = self.fixed_trip(axis);
+        if fixed == Some(0) {
+            return;
+        }
         if self.unroll[axis.0 as usize] || fixed == Some(1) {
             let trip = fixed.expect("only axes of known extent are written out");
             for position in 0..trip {

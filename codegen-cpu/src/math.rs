@@ -7,6 +7,7 @@
 mod atan;
 mod erf;
 mod exp;
+pub(crate) mod half;
 mod log;
 mod tanh;
 mod trigonometry;

@@ -11,6 +11,10 @@ use crate::{math, ops};
 impl Emitter<'_> {
     /// A function of one value.
     pub(crate) fn unary_value(&mut self, op: Unary, dtype: DType, x: Value) -> Value {
+        if dtype.is_half() {
+            let y = self.unary_value(op, DType::F32, x);
+            return math::half::round(&mut self.b, dtype, y);
+        }
         let b = &mut self.b;
         match (op, dtype) {
             (Unary::Neg, _) if dtype.is_float() => b.ins().fneg(x),
@@ -61,6 +65,10 @@ impl Emitter<'_> {
 
     /// A function of two values.
     pub(crate) fn binary_value(&mut self, op: Binary, dtype: DType, x: Value, y: Value) -> Value {
+        if dtype.is_half() {
+            let z = self.binary_value(op, DType::F32, x, y);
+            return math::half::round(&mut self.b, dtype, z);
+        }
         let b = &mut self.b;
         let unsigned = matches!(dtype, DType::U8 | DType::Bool);
         match (op, dtype.is_float()) {
@@ -112,6 +120,14 @@ impl Emitter<'_> {
 
     /// A conversion.
     pub(crate) fn cast_value(&mut self, from: DType, to: DType, x: Value) -> Value {
+        if from == to {
+            return x;
+        }
+        if to.is_half() {
+            let x = self.cast_value(ops::held(from), DType::F32, x);
+            return math::half::round(&mut self.b, to, x);
+        }
+        let from = ops::held(from);
         let b = &mut self.b;
         let held = b.func.dfg.value_type(x);
         let target = ops::scalar_type(to);

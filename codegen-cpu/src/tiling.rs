@@ -58,12 +58,15 @@ impl Tiles {
         index.substitute(&mut |axis| self.replacement(axis), &mut |value| self.expr(value))
     }
 
+    fn statements(&self, statements: &[Statement]) -> Vec<Statement> {
+        statements.iter().map(|statement| self.statement(statement)).collect()
+    }
+
     pub(crate) fn statement(&self, statement: &Statement) -> Statement {
         match statement {
             Statement::Let(local, value) => Statement::Let(*local, self.expr(value)),
-            Statement::For(axes, body) => {
-                Statement::For(axes.clone(), body.iter().map(|statement| self.statement(statement)).collect())
-            }
+            Statement::For(axes, body) => Statement::For(axes.clone(), self.statements(body)),
+            Statement::Serial(axes, body) => Statement::Serial(axes.clone(), self.statements(body)),
             Statement::Reduce { axes, lets, results } => {
                 let lets = lets.iter().map(|(local, value)| (*local, self.expr(value))).collect();
                 let mut results = results.clone();

@@ -1,7 +1,7 @@
 //! What runs inside a loop nest, and what the loops must know about it: its expressions, its cost, whether it may run twice.
 
 use kiln_ir::kernel::{Reduction, Statement};
-use kiln_ir::{AxisId, Expr, LocalId, Unary};
+use kiln_ir::{AxisId, Expr, LocalId};
 
 use crate::emit::{Emitter, Position};
 use crate::reduce::Cell;
@@ -39,10 +39,15 @@ impl<'a> Emitter<'a> {
             Work::Statements(statements) => {
                 for statement in statements {
                     match statement {
-                        Statement::Let(_, value) | Statement::Store { value, .. } => {
+                        Statement::Let(_, value) => value.for_each(&mut |expr| visit(self, expr)),
+                        Statement::Store { index, value, .. } => {
+                            index
+                                .iter()
+                                .for_each(|i| i.for_each_value(&mut |x| x.for_each(&mut |expr| visit(self, expr))));
                             value.for_each(&mut |expr| visit(self, expr));
                         }
                         Statement::For(axes, body) => self.visit(axes, Work::Statements(body), visit),
+                        Statement::Serial(_, body) => self.visit(&[], Work::Statements(body), visit),
                         Statement::Reduce { axes, lets, results } => {
                             self.visit(axes, Work::Reduce { lets, results, cells: &[] }, visit);
                         }
@@ -60,7 +65,7 @@ impl<'a> Emitter<'a> {
             match statement {
                 Statement::Let(..) => {}
                 Statement::Store { tensor, .. } => stored.push(*tensor),
-                Statement::For(..) | Statement::Reduce { .. } => return false,
+                Statement::For(..) | Statement::Serial(..) | Statement::Reduce { .. } => return false,
             }
         }
         let mut repeatable = true;
@@ -90,6 +95,7 @@ impl<'a> Emitter<'a> {
             Work::Reduce { .. } => true,
             Work::Statements(statements) => statements.iter().all(|statement| match statement {
                 Statement::Let(..) | Statement::Store { .. } => true,
+                Statement::Serial(..) => false,
                 Statement::For(axes, body) => {
                     axes.iter().all(|axis| self.is_written_out(*axis)) && self.is_flat(Work::Statements(body))
                 }
@@ -102,10 +108,11 @@ impl<'a> Emitter<'a> {
 /// About how many instructions a node is, to choose how many registers run side by side.
 fn cost_of(expr: &Expr) -> usize {
     match expr {
-        Expr::Unary(Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos, _) => 30,
+        Expr::Unary(op, _) if op.is_transcendental() => 30,
         Expr::Load(load) if load.fill.is_some() => 4,
         Expr::Number(..) | Expr::Local(_) => 0,
         Expr::Check(..) => 10,
+        Expr::Random { .. } => 30,
         _ => 1,
     }
 }

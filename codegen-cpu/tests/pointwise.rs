@@ -229,15 +229,3 @@ fn unrolled_axes_are_written_out() {
     assert!(text.contains("f32x4"), "the axis around an unrolled one runs in lanes");
     check(&k.0, 1);
 }
-
-#[test]
-fn half_types_are_refused() {
-    let mut k = Builder::new("half");
-    let i = k.axis("i", 4);
-    let x = k.tensor("x", Access::Read, DType::F16, [4]);
-    let y = k.tensor("y", Access::Write, DType::F16, [4]);
-    k.body(&[i], vec![store(y, [at(i)], load(x, [Index::axis(i)]))]);
-    let error = kiln_codegen_cpu::clif(&k.0, kiln_codegen_cpu::Options::default()).expect_err("f16 has no code");
-    assert_eq!(error.code(), kiln_ir::Code::Unsupported);
-    assert!(error.to_string().contains("f16"), "{error}");
-}

@@ -228,7 +228,7 @@ fn gather(vector: bool) -> Kernel {
     let x = k.read("x", vec![B, 10.into()]);
     let label = k.tensor("label", Access::Read, DType::I64, vec![B]);
     let y = k.write("y", vec![B]);
-    let class = Expr::Check(Box::new(load(label, [at(n)])), Dim::fixed(10));
+    let class = Expr::check(load(label, [at(n)]), Dim::fixed(10));
     let class = kiln_ir::Index::atom(kiln_ir::Atom::Value(Box::new(class)));
     k.body(&[n], vec![store(y, [at(n)], Expr::unary(Unary::Neg, load(x, [at(n), class])))]).thread(&[n]);
     if vector {

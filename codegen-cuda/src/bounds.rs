@@ -46,7 +46,7 @@ fn atom_range(atom: &Atom, kernel: &Kernel, max_batch: usize) -> Option<Range> {
         },
         Atom::Value(value) => match &**value {
             Expr::Index(index) => range(index, kernel, max_batch),
-            Expr::Check(_, bound) => Some((0, bound.at(max_batch) as i64 - 1)),
+            Expr::Check(_, bound, _) => Some((0, bound.at(max_batch) as i64 - 1)),
             _ => None,
         },
     }

@@ -31,11 +31,16 @@ impl Scope<'_> {
                 ternary(&self.expr(condition), &self.expr(then), &self.expr(otherwise))
             }
             Expr::Cast(dtype, x) => cast(*dtype, &self.expr(x), self.kernel.dtype(x)),
-            Expr::Check(x, bound) => {
+            Expr::Check(x, bound, _) => {
                 let number = Code::integer(self.check_number(expr) as i64);
                 let position = Code::primary(self.position.as_str());
                 let fault = Code::primary(self.fault.as_deref().unwrap_or("nullptr"));
                 Code::call("kiln_check", &[self.expr(x), self.dim(*bound), number, position, fault])
+            }
+            Expr::Random { bits, seed, stream, position } => {
+                let operands = [seed, stream, position].map(|x| self.expr(x));
+                let operands = [Code::integer(i64::from(*bits))].into_iter().chain(operands);
+                Code::call("kiln_random", &operands.collect::<Vec<_>>())
             }
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! 1. a contraction whose schedule names rows and columns runs in tiles, one block a tile, unless it has few tiles and a long sum
 //!    (a weight gradient), which a tile would walk alone;
-//! 2. where the longest loop inside a position is short, each position is one thread;
+//! 2. where the longest loop inside a position is short, or a loop inside is serial, each position is one thread;
 //! 3. where there are few positions, or the inner loops walk along rows of memory, each position is one block whose threads share
 //!    the inner loops; a short row takes one warp;
 //! 4. otherwise each position is one thread.
@@ -77,7 +77,8 @@ pub fn choose_mapping(kernel: &Kernel, max_batch: usize) -> Mapping {
     let Some(nest) = nest(kernel) else { return Mapping::Block { threads: THREADS } };
     let positions = count(kernel, &nest.axes).at(max_batch);
     let longest = nest.body.iter().map(|statement| trips(kernel, statement).at(max_batch)).max().unwrap_or(1);
-    if longest < SHORT_LOOP || (positions >= MANY_POSITIONS && !walks_rows(&nest)) {
+    let is_serial = nest.body.iter().any(|statement| matches!(statement, Statement::Serial(..)));
+    if is_serial || longest < SHORT_LOOP || (positions >= MANY_POSITIONS && !walks_rows(&nest)) {
         return Mapping::Threads;
     }
     let threads = match longest {
@@ -163,7 +164,7 @@ fn tile_side(extent: usize) -> usize {
 fn trips(kernel: &Kernel, statement: &Statement) -> kiln_ir::Dim {
     match statement {
         Statement::For(axes, _) | Statement::Reduce { axes, .. } => count(kernel, axes),
-        Statement::Let(..) | Statement::Store { .. } => kiln_ir::Dim::ONE,
+        Statement::Let(..) | Statement::Serial(..) | Statement::Store { .. } => kiln_ir::Dim::ONE,
     }
 }
 

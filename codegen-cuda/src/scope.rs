@@ -85,7 +85,7 @@ impl<'k> Scope<'k> {
         let kernel = self.kernel;
         let mut named = false;
         for_each_expr(kernel, &mut |expr| {
-            named |= matches!(expr, Expr::Extent(dim) | Expr::Check(_, dim) if dim.batch);
+            named |= matches!(expr, Expr::Extent(dim) | Expr::Check(_, dim, _) if dim.batch);
         });
         named
             || kernel.axes.iter().any(|axis| axis.extent.batch || axis.limit.as_ref().is_some_and(|(_, end)| end.batch))
@@ -172,7 +172,7 @@ fn loops(statements: &[Statement]) -> Vec<Vec<AxisId>> {
     let mut nests = Vec::new();
     for statement in statements {
         match statement {
-            Statement::Reduce { axes, .. } => nests.push(axes.clone()),
+            Statement::Reduce { axes, .. } | Statement::Serial(axes, _) => nests.push(axes.clone()),
             Statement::For(axes, body) => {
                 let inner = loops(body);
                 if let ([Statement::For(..)], Some(first)) = (body.as_slice(), inner.first()) {

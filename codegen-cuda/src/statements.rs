@@ -37,6 +37,10 @@ impl Writer<'_> {
                     let axes = self.scope.names.axis_list(axes);
                     self.text.section(format_args!("Each {axes}{}.", share.describe()));
                 }
+                Statement::Serial(axes, _) => {
+                    let axes = self.scope.names.axis_list(axes);
+                    self.text.section(format_args!("Each {axes}, one after another."));
+                }
                 Statement::Reduce { axes, results, .. } => self.describe_reduction(axes, results, share),
                 _ if !has_loops => self.text.section("The value."),
                 _ if rest.len() == body.len() => self.text.section("Prologue."),
@@ -99,6 +103,7 @@ impl Writer<'_> {
         let mut rest = part;
         while let Some(first) = rest.first() {
             let is_store = |statement: &Statement| matches!(statement, Statement::Store { .. });
+            let is_serial = matches!(first, Statement::Serial(..));
             let stores = rest.iter().take_while(|statement| is_store(statement)).count();
             let (run, after) = rest.split_at(stores.max(1));
             let is_shared = share != Share::Alone;
@@ -107,7 +112,7 @@ impl Writer<'_> {
             if barrier {
                 self.text.line("__syncthreads();");
             }
-            let by_first_thread = is_shared && is_store(first);
+            let by_first_thread = is_shared && (is_store(first) || is_serial);
             if by_first_thread {
                 self.text.open("if (threadIdx.x == 0)");
             }
@@ -133,6 +138,11 @@ impl Writer<'_> {
             }
             Statement::For(axes, body) => {
                 let opened = self.open_loop(axes, share);
+                self.statements(body);
+                self.text.close(opened);
+            }
+            Statement::Serial(axes, body) => {
+                let opened = self.open_loop(axes, Share::Alone);
                 self.statements(body);
                 self.text.close(opened);
             }
@@ -289,6 +299,8 @@ impl Writer<'_> {
         match statement {
             Statement::Store { tensor, .. } => self.scope.is_update(*tensor),
             Statement::For(_, body) => body.iter().any(|statement| self.stores_update(statement)),
+            // It goes on from what the block's threads have stored.
+            Statement::Serial(..) => true,
             Statement::Let(..) | Statement::Reduce { .. } => false,
         }
     }

@@ -37,7 +37,7 @@ fn visit_statements(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
     for statement in statements {
         match statement {
             Statement::Let(_, value) => value.for_each(visit),
-            Statement::For(_, body) => visit_statements(body, visit),
+            Statement::For(_, body) | Statement::Serial(_, body) => visit_statements(body, visit),
             Statement::Reduce { lets, results, .. } => {
                 lets.iter().for_each(|(_, value)| value.for_each(visit));
                 results.iter().for_each(|result| result.value.for_each(visit));
@@ -84,7 +84,7 @@ fn check_expr(kernel: &Kernel, expr: &Expr) -> Result<(), Error> {
 fn check_reductions(kernel: &Kernel, statements: &[Statement]) -> Result<(), Error> {
     for statement in statements {
         match statement {
-            Statement::For(_, body) => check_reductions(kernel, body)?,
+            Statement::For(_, body) | Statement::Serial(_, body) => check_reductions(kernel, body)?,
             Statement::Reduce { results, .. } => {
                 for result in results {
                     let dtype = kernel.dtype(&result.value);

@@ -193,6 +193,6 @@ impl Tensor {
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
         let half = extent.factor / 2;
-        self.narrow(axis, 0, half) * self.narrow(axis, half, half).sigmoid()
+        self.narrow(axis, 0, half) * self.narrow(axis, half as i64, half).sigmoid()
     }
 }

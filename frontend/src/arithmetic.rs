@@ -142,7 +142,16 @@ impl Tensor {
     /// The tensor in a shape that it broadcasts to.
     #[track_caller]
     pub(crate) fn broadcast(self, shape: &Shape) -> Tensor {
-        if &self.shape() == shape { self } else { Tensor::apply(ops::Expand { shape: shape.0.clone() }, &[self]) }
+        self.broadcast_as("expand", shape)
+    }
+
+    /// [`Tensor::broadcast`] for a method that the user knows by another name.
+    #[track_caller]
+    pub(crate) fn broadcast_as(self, method: &str, shape: &Shape) -> Tensor {
+        if &self.shape() == shape {
+            return self;
+        }
+        Tensor::apply_as(method, ops::Expand { shape: shape.0.clone() }, &[self])
     }
 }
 

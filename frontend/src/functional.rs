@@ -7,14 +7,19 @@
 use crate::Tensor;
 use crate::activations::GeluApproximation;
 use crate::pointwise::Rounding;
-use crate::scalar::Operand;
+use crate::scalar::{Operand, Scalar};
+use crate::tensor::Sizes;
 
 pub use crate::attention::Attention;
-pub use crate::convolution::Window;
+pub use crate::convolution::{Padding, TransposedWindow, Window};
+pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use crate::distances::{Normalize, PairwiseDistance};
+pub use crate::einsum::einsum;
 pub use crate::losses::*;
+pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::pointwise::where_;
-pub use crate::views::{cat, stack};
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
+pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
 
 macro_rules! functions {
     ($($family:literal { $($name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)?;)* })*) => {
@@ -59,14 +64,34 @@ functions! {
         elu(alpha: f64); celu(alpha: f64); selu(); leaky_relu(negative_slope: f64); prelu(weight: Tensor); hardtanh(low: f64, high: f64); relu6();
         hardsigmoid(); hardswish(); threshold(threshold: f64, value: f64); glu(axis: i64);
     }
+    "creation" {
+        zeros_like(); ones_like(); empty_like(); full_like(value: impl Into<Scalar>);
+    }
     "reductions" {
-        sum(axes: &[i64], keep: bool); amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool);
-        mean(axes: &[i64], keep: bool); var(axes: &[i64], correction: f64, keep: bool); argmax(axis: i64, keep: bool);
-        softmax(axis: i64); log_softmax(axis: i64);
+        sum(axes: &[i64], keep: bool); mean(axes: &[i64], keep: bool); count_nonzero(axes: &[i64]);
+        all(axes: &[i64], keep: bool); any(axes: &[i64], keep: bool);
+        amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool); max_all(); min_all();
+        max_dim(axis: i64, keep: bool) -> (Tensor, Tensor); min_dim(axis: i64, keep: bool) -> (Tensor, Tensor);
+        argmax(axis: impl Into<Option<i64>>, keep: bool); argmin(axis: impl Into<Option<i64>>, keep: bool);
+        var(axes: &[i64], correction: f64, keep: bool); std(axes: &[i64], correction: f64, keep: bool);
+        var_mean(axes: &[i64], correction: f64, keep: bool) -> (Tensor, Tensor);
+        std_mean(axes: &[i64], correction: f64, keep: bool) -> (Tensor, Tensor);
+        norm(order: f64, axes: &[i64], keep: bool); vector_norm(order: f64, axes: &[i64], keep: bool);
+        softmax(axis: i64); log_softmax(axis: i64); softmin(axis: i64); logsumexp(axes: &[i64], keep: bool);
     }
     "views" {
-        flatten(start: i64, end: i64); permute(axes: &[i64]); transpose(a: i64, b: i64); unsqueeze(axis: i64); squeeze(axis: i64);
-        narrow(axis: i64, start: usize, length: usize);
+        reshape(sizes: impl Sizes); view(sizes: impl Sizes); contiguous(); flatten(start: i64, end: i64);
+        unflatten(axis: i64, sizes: impl Sizes); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
+        permute(axes: &[i64]); transpose(a: i64, b: i64); t(); movedim(source: &[i64], destination: &[i64]);
+        flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]);
+        narrow(axis: i64, start: i64, length: usize); select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
+        split(size: usize, axis: i64) -> Parts; split_with_sizes(sizes: &[usize], axis: i64) -> Parts;
+        chunk(chunks: usize, axis: i64) -> Parts; unbind(axis: i64) -> Parts;
+        expand(sizes: impl Sizes); broadcast_to(sizes: impl Sizes); expand_as(other: Tensor); repeat(counts: &[usize]); tile(counts: &[usize]);
+        repeat_interleave(count: usize, axis: impl Into<Option<i64>>);
+        repeat_interleave_each(counts: &[usize], axis: impl Into<Option<i64>>);
+        tril(diagonal: i64); triu(diagonal: i64); diagonal(offset: i64, axes: [i64; 2]); diag_embed(offset: i64, axes: [i64; 2]);
+        pad(widths: &[i64], value: f64); pad_with(widths: &[i64], mode: PadMode);
     }
     "distances" {
         normalize(options: Normalize); cosine_similarity(other: Tensor, axis: i64, eps: f64); pairwise_distance(other: Tensor, options: PairwiseDistance);
@@ -75,13 +100,39 @@ functions! {
         scaled_dot_product_attention(key: Tensor, value: Tensor, options: Attention);
     }
     "products" {
-        matmul(other: Tensor); linear(weight: Tensor, bias: Option<Tensor>);
+        matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);
+        addmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        baddbmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
     }
     "convolutions" {
-        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window);
+        conv1d(weight: Tensor, bias: Option<Tensor>, window: Window<1>);
+        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window<2>);
+        conv3d(weight: Tensor, bias: Option<Tensor>, window: Window<3>);
+        conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
+        conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
+        conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
+        pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
     }
     "pooling" {
-        max_pool2d(kernel: usize, stride: usize, padding: usize); avg_pool2d(kernel: usize, stride: usize, padding: usize);
+        max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);
+        max_pool1d_with_indices(pool: impl Into<MaxPool<1>>) -> (Tensor, Tensor);
+        max_pool2d_with_indices(pool: impl Into<MaxPool<2>>) -> (Tensor, Tensor);
+        max_pool3d_with_indices(pool: impl Into<MaxPool<3>>) -> (Tensor, Tensor);
+        avg_pool1d(pool: impl Into<AvgPool<1>>); avg_pool2d(pool: impl Into<AvgPool<2>>); avg_pool3d(pool: impl Into<AvgPool<3>>);
+        adaptive_avg_pool1d(output: impl Into<OutputSize<1>>); adaptive_avg_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_avg_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d(output: impl Into<OutputSize<1>>); adaptive_max_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_max_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d_with_indices(output: impl Into<OutputSize<1>>) -> (Tensor, Tensor);
+        adaptive_max_pool2d_with_indices(output: impl Into<OutputSize<2>>) -> (Tensor, Tensor);
+        adaptive_max_pool3d_with_indices(output: impl Into<OutputSize<3>>) -> (Tensor, Tensor);
+    }
+    "normalization" {
+        batch_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
+        group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
     }
     "indexing" {
         one_hot(classes: usize);

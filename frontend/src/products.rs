@@ -1,48 +1,106 @@
-//! Products of matrices and tensors.
+//! Products of matrices, vectors and tensors.
+//!
+//! Each is an [`einsum`](crate::einsum::einsum): operands have one dtype, half types are multiplied and summed in f32, an empty sum is 0, and the gradients are products
+//! of the cotangent with the other operand.
 
 use kiln_ir::ops;
 use kiln_ir::{Code, Diagnostic, Dim, Shape};
 
 use crate::Tensor;
+use crate::einsum::{Labelled, contract};
+use crate::scalar::Scalar;
+
+macro_rules! products {
+    ($($(#[doc = $doc:literal])* $method:ident $equation:literal;)*) => {
+        impl Tensor {$(
+            $(#[doc = $doc])*
+            ///
+            /// K0102 for operands of other ranks, K0101 for extents that differ: nothing broadcasts.
+            #[track_caller]
+            pub fn $method(self, other: Tensor) -> Tensor {
+                Tensor::apply_as(stringify!($method), ops::Einsum::new($equation), &[self, other])
+            }
+        )*}
+    };
+}
+
+products! {
+    /// `y[i, j] = Σₖ a[i, k]·b[k, j]`.
+    mm "ik,kj->ij";
+    /// `y[n, i, j] = Σₖ a[n, i, k]·b[n, k, j]`.
+    bmm "nik,nkj->nij";
+    /// `y[i] = Σₖ a[i, k]·x[k]`.
+    mv "ik,k->i";
+    /// `y = Σₖ a[k]·b[k]`.
+    dot "k,k->";
+}
 
 impl Tensor {
-    /// The matrix product of the last two axes, batched over equal leading axes: `[.., m, k] · [.., k, n]`.
+    /// `y[.., i, j] = Σₖ a[.., i, k]·b[.., k, j]`, with PyTorch's rules for ranks: leading axes broadcast; a vector on the left is a row and one on the right a
+    /// column, whose axis the result lacks.
+    ///
+    /// K0102 for an operand without axes; K0101 for inner extents that differ (they do not broadcast) and leading axes that do not broadcast.
     #[track_caller]
     pub fn matmul(self, other: Tensor) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), other.value()) else { return Tensor::poison() };
         let (a, b) = (self.shape(), other.shape());
         // Only the call itself is outside of the closure: in it, the caller's place would be lost.
         let fault = |code, requirement: &str| Diagnostic::new(code, format!("matmul needs {requirement}: {a} and {b}"));
-        if a.rank() < 2 || b.rank() < 2 || a.rank() > 8 {
-            return Tensor::mistake(fault(Code::RankMismatch, "two operands with two to eight axes"));
+        if a.rank() == 0 || b.rank() == 0 {
+            return Tensor::mistake(fault(Code::RankMismatch, "operands with at least one axis"));
         }
-        if a.0[a.rank() - 1] != b.0[b.rank() - 2] {
+        if a.0[a.rank() - 1] != b.0[b.rank().saturating_sub(2)] {
             return Tensor::mistake(fault(Code::ShapeMismatch, "equal inner extents"));
         }
-        let batch: String = ('a'..).take(a.rank() - 2).collect();
-        let equation = match b.rank() {
-            2 => format!("{batch}mk,kn->{batch}mn"),
-            _ if a.0[..a.rank() - 2] == b.0[..b.rank() - 2] => format!("{batch}mk,{batch}kn->{batch}mn"),
-            _ => return Tensor::mistake(fault(Code::ShapeMismatch, "equal leading axes")),
-        };
-        Tensor::apply(ops::Einsum::new(equation), &[self, other])
+        let leading =
+            |shape: &Shape| shape.0[..shape.rank().saturating_sub(2)].iter().rev().copied().collect::<Vec<Dim>>();
+        let meet = |(x, y): (Dim, Dim)| x == y || x == Dim::ONE || y == Dim::ONE;
+        if !leading(&a).into_iter().zip(leading(&b)).all(meet) {
+            return Tensor::mistake(fault(Code::ShapeMismatch, "leading axes that broadcast"));
+        }
+        let lhs = Labelled::batched(self, if a.rank() == 1 { "k" } else { "ik" });
+        let rhs = Labelled::batched(other, if b.rank() == 1 { "k" } else { "kj" });
+        let longer = if a.rank() > b.rank() { &lhs } else { &rhs };
+        let leading = longer.labels().iter().filter(|label| !label.is_ascii());
+        let own = lhs.labels().iter().chain(rhs.labels()).filter(|label| matches!(label, 'i' | 'j'));
+        let out: Vec<char> = leading.chain(own).copied().collect();
+        contract("matmul", &[lhs, rhs], &out)
     }
 
-    /// `x·wᵀ + b` over the last axis; w: `[out, in]`, b: `[out]`.
+    /// `y[i, j] = a[i]·b[j]`, promoted as [`Mul`](std::ops::Mul). K0102 for operands that are not vectors.
+    #[track_caller]
+    pub fn outer(self, other: Tensor) -> Tensor {
+        let (Some(_), Some(_)) = (self.value(), other.value()) else { return Tensor::poison() };
+        if self.rank() != 1 || other.rank() != 1 {
+            let message = format!("outer needs two vectors: {} and {}", self.ty(), other.ty());
+            return Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
+        }
+        self.unsqueeze(1) * other
+    }
+
+    /// `beta·input + alpha·a·b` of matrices. The input broadcasts to the product; with `beta` 0 it is not looked at, so that its NaNs do not spread.
+    #[track_caller]
+    pub fn addmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
+        accumulate("addmm", self, a.mm(b), beta.into(), alpha.into())
+    }
+
+    /// `beta·input + alpha·a·b` of batches of matrices; as [`Tensor::addmm`].
+    #[track_caller]
+    pub fn baddbmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
+        accumulate("baddbmm", self, a.bmm(b), beta.into(), alpha.into())
+    }
+
+    /// `y[.., o] = Σᵢ x[.., i]·w[o, i] + b[o]`; w: `[out, in]`, or `[in]` for one number a sample; b: `[out]`.
+    ///
+    /// K0101 for another number of features, or a bias that does not broadcast to the product; K0103 for dtypes that differ.
     #[track_caller]
     pub fn linear(self, weight: Tensor, bias: Option<Tensor>) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), weight.value()) else { return Tensor::poison() };
         let (x, w) = (self.shape(), weight.shape());
-        let inner = |shape: &Shape| shape.0.last().copied();
-        if x.rank() < 2 {
-            let message =
-                format!("linear needs an input with a batch axis, [batch, .., features]: found {}", self.ty());
-            let diagnostic = Diagnostic::new(Code::RankMismatch, message);
-            return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
-        }
-        if w.rank() != 2 || inner(&x) != inner(&w) {
-            let wanted = inner(&w).unwrap_or(Dim::ONE);
-            let found = inner(&x).map_or("none".to_owned(), |dim| dim.to_string());
+        let features = |shape: &Shape| shape.0.last().copied();
+        if !(1..=2).contains(&w.rank()) || features(&x) != features(&w) {
+            let wanted = features(&w).unwrap_or(Dim::ONE);
+            let found = features(&x).map_or("none".to_owned(), |dim| dim.to_string());
             let message = format!("linear needs {wanted} input features: input {x} has {found}, weight is {w}");
             let diagnostic = Diagnostic::new(Code::ShapeMismatch, message);
             return Tensor::mistake(match x.rank() {
@@ -58,11 +116,58 @@ impl Tensor {
             let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
             return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
         }
-        let leading: String = ('a'..).take(x.rank() - 1).filter(|label| *label != 'o').collect();
-        let product = Tensor::apply(ops::Einsum::new(format!("{leading}z,oz->{leading}o")), &[self, weight]);
+        let (input, weight) =
+            (Labelled::batched(self, "i"), Labelled::batched(weight, if w.rank() == 1 { "i" } else { "oi" }));
+        let mut out: Vec<char> = input.labels()[..x.rank() - 1].to_vec();
+        out.extend(weight.labels().iter().filter(|label| **label == 'o'));
+        let product = contract("linear", &[input, weight], &out);
         match bias {
-            Some(bias) => product + bias,
+            Some(bias) => biased("linear", product, bias),
             None => product,
         }
     }
+
+    /// `y[.., o] = Σᵢⱼ x₁[.., i]·w[o, i, j]·x₂[.., j] + b[o]`; the leading axes of both inputs are equal, w: `[out, in₁, in₂]`, b: `[out]`.
+    ///
+    /// Made as a linear map of the products `x₁[i]·x₂[j]`. K0102 for a weight that does not have three axes; K0101 for extents that do not fit.
+    #[track_caller]
+    pub fn bilinear(self, other: Tensor, weight: Tensor, bias: Option<Tensor>) -> Tensor {
+        let (Some(_), Some(_), Some(_)) = (self.value(), other.value(), weight.value()) else {
+            return Tensor::poison();
+        };
+        let (x, y, w) = (self.shape(), other.shape(), weight.shape());
+        let fault = |code, requirement: &str| {
+            let message = format!("bilinear needs {requirement}: inputs {x} and {y}, weight {w}");
+            Diagnostic::new(code, message)
+        };
+        if w.rank() != 3 || x.rank() == 0 || x.rank() != y.rank() {
+            return Tensor::mistake(fault(Code::RankMismatch, "two inputs of equal rank and a weight with 3 axes"));
+        }
+        let last = x.rank() - 1;
+        if x.0[..last] != y.0[..last] || [x.0[last], y.0[last]] != w.0[1..] {
+            return Tensor::mistake(fault(Code::ShapeMismatch, "equal leading axes and the features of its weight"));
+        }
+        (self.unsqueeze(-1) * other.unsqueeze(-2)).flatten(-2, -1).linear(weight.flatten(1, 2), bias)
+    }
+}
+
+/// `beta·input + alpha·product`.
+#[track_caller]
+fn accumulate(method: &str, input: Tensor, product: Tensor, beta: Scalar, alpha: Scalar) -> Tensor {
+    let scaled = if alpha.value() == 1.0 { product } else { product * alpha };
+    let input = input.broadcast_as(method, &product.shape());
+    if beta.value() == 0.0 {
+        return scaled;
+    }
+    biased(method, scaled, if beta.value() == 1.0 { input } else { input * beta })
+}
+
+/// `product + bias`, where the bias broadcasts to the product and not the product to the bias, in one dtype.
+#[track_caller]
+pub(crate) fn biased(method: &str, product: Tensor, bias: Tensor) -> Tensor {
+    if product.value().is_none() {
+        return product;
+    }
+    let bias = bias.broadcast_as(method, &product.shape());
+    Tensor::apply_as(method, ops::Add {}, &[product, bias])
 }

@@ -60,7 +60,7 @@ fn every_value_has_a_line_of_the_users() {
                 .children
                 .1
                 .forward(x);
-            let x = x.avg_pool2d(2, 2, 0).gelu().flatten(1, -1).softmax(1).log_softmax(-1);
+            let x = x.avg_pool2d(2).gelu().flatten(1, -1).softmax(1).log_softmax(-1);
             let product = batch["square"].matmul(batch["square"].transpose(0, 1)).var(&[0], 1.0, true);
             let chosen = batch["x"].where_self(batch["mask"], 0.0).maximum(product).pad(&[[1, 1]], 0.0);
             let joined = cat(&[stack(&[chosen, chosen * 2.0], 1).mean(&[1], false), x.unsqueeze(1).squeeze(1)], 1);
@@ -192,7 +192,7 @@ fn shapes() -> Vec<Case> {
             })
             .trace(),
         ),
-        ("a kernel larger than the image", ops(|batch| batch["image"].max_pool2d(9, 1, 0)).trace()),
+        ("a kernel larger than the image", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(9).stride(1))).trace()),
         ("batch norm of other channels", with(BatchNorm2d::new(3), |norm, batch| norm.forward(batch["image"])).trace()),
         ("operands that do not broadcast", ops(|batch| batch["x"] + batch["square"].narrow(0, 0, 3)).trace()),
         ("operands of other ranks", ops(|batch| batch["x"].maximum(batch["image"])).trace()),
@@ -225,7 +225,7 @@ fn ranks() -> Vec<Case> {
             "an image without a channel axis",
             with(Conv2d::new(1, 6, 3), |conv, batch| conv.forward(batch["image"].reshape([-1, 8, 8]))).trace(),
         ),
-        ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2, 2, 0)).trace()),
+        ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2)).trace()),
         ("a product with a vector", ops(|batch| batch["square"].matmul(batch["sample"])).trace()),
         ("a permutation of other axes", ops(|batch| batch["image"].permute(&[0, 2, 1])).trace()),
     ]
@@ -271,8 +271,8 @@ fn arguments() -> Vec<Case> {
         ("a flatten from back to front", ops(|batch| batch["image"].flatten(2, 1)).trace()),
         ("a slice past the end", ops(|batch| batch["square"].narrow(1, 3, 2)).trace()),
         ("an extent for an axis that is new", ops(|batch| batch["sample"].expand([-1, 4])).trace()),
-        ("a stride of nothing", ops(|batch| batch["image"].max_pool2d(2, 0, 0)).trace()),
-        ("padding wider than the window", ops(|batch| batch["image"].max_pool2d(2, 2, 2)).trace()),
+        ("a stride of nothing", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(2).stride(0))).trace()),
+        ("padding wider than the window", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(2).padding(2))).trace()),
         ("groups that do not divide", with(grouped, |net, batch| net.forward(batch["image"])).trace()),
         ("a cat of nothing", ops(|_| cat(&[], 0)).trace()),
         (

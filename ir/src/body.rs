@@ -22,9 +22,11 @@ pub enum Kind {
     Contract,
     /// An element found through an index value.
     Gather,
+    /// Elements that follow from one another, or whose places are values: a [`Sweep`].
+    Sweep,
 }
 
-/// An op as a formula. Axes `0..rank` are the result's; the axes of the reduction follow.
+/// An op as a formula. Axes `0..rank` are the result's; the axes of the reduction, or the steps of the sweep, follow.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Body {
     /// What a pass may rely on.
@@ -35,12 +37,35 @@ pub struct Body {
     pub monoid: Option<Monoid>,
     /// The element: `TensorId(n)` is the n-th operand.
     pub value: Expr,
+    /// Where the values go, if it is not simply one to each position of the result.
+    pub sweep: Option<Sweep>,
+}
+
+/// Lines along one axis of the result, each filled by steps that run one after another:
+///
+/// ```text
+/// result[.., j, ..] = start(j)                                for every j, if there is a start
+/// result[.., place(t), ..] = value(t)                         for t = 0, 1, ...
+/// ```
+///
+/// `value` may load the result so far, on its own line: it is the tensor after the operands. Neither it nor `place` names the axis. Without
+/// a start, `place` takes each position once. This is a recurrence (`place` is `t`), or a scatter (`place` is a checked value).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Sweep {
+    /// The axis of the result.
+    pub axis: usize,
+    /// The extents of the steps, which run row-major.
+    pub steps: Vec<Dim>,
+    /// The element before the first step.
+    pub start: Option<Expr>,
+    /// The position on the axis that a step stores.
+    pub place: Index,
 }
 
 impl Body {
     /// A pointwise body: `value` sees the operands through [`operand`].
     pub fn pointwise(value: Expr) -> Body {
-        Body { kind: Kind::Pointwise, reduction: Vec::new(), monoid: None, value }
+        Body::single(Kind::Pointwise, value)
     }
 
     /// A pointwise body whose formula sees the operands' elements, all of one dtype, and computes in the dtype of sums: a formula over
@@ -54,13 +79,36 @@ impl Body {
 
     /// A view of the first operand through one index per operand axis.
     pub fn view(index: Vec<Index>, fill: Option<f64>) -> Body {
-        let value = load(0, index, fill);
-        Body { kind: Kind::View, reduction: Vec::new(), monoid: None, value }
+        Body::single(Kind::View, load(0, index, fill))
     }
 
     /// A reduction.
     pub fn reduce(kind: Kind, monoid: Monoid, reduction: Vec<Dim>, value: Expr) -> Body {
-        Body { kind, reduction, monoid: Some(monoid), value }
+        Body { kind, reduction, monoid: Some(monoid), value, sweep: None }
+    }
+
+    /// One value for each position, without a reduction.
+    pub fn single(kind: Kind, value: Expr) -> Body {
+        Body { kind, reduction: Vec::new(), monoid: None, value, sweep: None }
+    }
+
+    /// A sweep that stores `value`.
+    pub fn sweep(sweep: Sweep, value: Expr) -> Body {
+        Body { sweep: Some(sweep), ..Body::single(Kind::Sweep, value) }
+    }
+
+    /// The extents of the axes after the result's: of the reduction, or of the steps.
+    pub fn inner(&self) -> &[Dim] {
+        self.sweep.as_ref().map_or(&self.reduction, |sweep| &sweep.steps)
+    }
+
+    /// Calls `visit` with every expression of the formula, whole.
+    pub fn for_each_expr(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(&self.value);
+        if let Some(sweep) = &self.sweep {
+            sweep.start.iter().for_each(&mut *visit);
+            sweep.place.for_each_value(visit);
+        }
     }
 }
 
@@ -80,11 +128,20 @@ pub fn axes(from: usize, count: usize) -> Vec<Index> {
     (from..from + count).map(|axis| Index::axis(AxisId(axis as u32))).collect()
 }
 
+/// The row-major position of an element.
+pub fn position(ty: &Type) -> Index {
+    (0..ty.rank()).zip(ty.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
+        if ty.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
+    })
+}
+
 /// The index of one row-major layout seen through another of the same element count: the view that a reshape is.
 pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
-    let linear = (0..to.rank()).zip(to.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
-        if to.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
-    });
+    if from.shape.is_empty() {
+        // There is no element to find, and nothing to divide by.
+        return vec![Index::constant(0); from.rank()];
+    }
+    let linear = position(to);
     (0..from.rank())
         .zip(from.shape.strides())
         .map(|(axis, stride)| match (axis, from.dim(axis)) {
@@ -98,8 +155,5 @@ pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
 
 /// The dtype in which sums of this dtype are kept.
 pub fn accumulator(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        other => other,
-    }
+    if dtype.is_half() { DType::F32 } else { dtype }
 }

@@ -65,8 +65,24 @@ pub enum Expr {
     Select(Box<Expr>, Box<Expr>, Box<Expr>),
     /// Conversion as PyTorch's `to`: floats to integers truncate, anything to `bool` is `!= 0`.
     Cast(DType, Box<Expr>),
-    /// An `i64` index that must lie in `0..bound`; the step stops with a clear error where it does not.
-    Check(Box<Expr>, Dim),
+    /// An `i64` index that must lie in `0..bound`; the step stops with a clear error where it does not. The text says whose index it is,
+    /// `gather at model.rs:12:9`; it is empty in the op table, and lowering writes it.
+    Check(Box<Expr>, Dim, String),
+    /// A random number: the upper `bits` bits, at most 31, of one word of Philox4x32-10, as a non-negative `i32`.
+    ///
+    /// With all three operands `i64`, it is word `position % 4` of the block whose key is `seed` and whose counter is
+    /// `position / 4` in the lower half and `stream` in the upper half, low words first. Being a pure function it may be computed
+    /// anywhere and any number of times.
+    Random {
+        /// How many bits of the word.
+        bits: u32,
+        /// The key.
+        seed: Box<Expr>,
+        /// Which of the key's streams.
+        stream: Box<Expr>,
+        /// Which word of the stream, from 0.
+        position: Box<Expr>,
+    },
 }
 
 macro_rules! named_enum {
@@ -240,6 +256,24 @@ impl Expr {
         Expr::Cast(dtype, Box::new(x))
     }
 
+    /// A check of an index.
+    pub fn check(x: Expr, bound: Dim) -> Expr {
+        Expr::Check(Box::new(x), bound, String::new())
+    }
+
+    /// `x < 0 ? x + bound : x`: an index that counts from the end where it is negative.
+    pub fn wrapped(x: Expr, bound: Dim) -> Expr {
+        let (zero, extent) = (Expr::number(0.0, DType::I64), Expr::Extent(bound));
+        let from_end = Expr::binary(Binary::Add, x.clone(), extent);
+        Expr::select(Expr::compare(Comparison::Lt, x.clone(), zero), from_end, x)
+    }
+
+    /// The index that [`Expr::wrapped`] has made this of, if it has.
+    pub fn unwrapped(&self, bound: Dim) -> Option<&Expr> {
+        let Expr::Select(_, _, x) = self else { return None };
+        (*self == Expr::wrapped((**x).clone(), bound)).then_some(&**x)
+    }
+
     /// The dtype, given those of tensors and locals.
     pub fn dtype(&self, tensor: &dyn Fn(TensorId) -> DType, local: &dyn Fn(LocalId) -> DType) -> DType {
         match self {
@@ -249,6 +283,7 @@ impl Expr {
             Expr::Load(load) => tensor(load.tensor),
             Expr::Unary(_, x) | Expr::Binary(_, x, _) | Expr::Select(_, x, _) => x.dtype(tensor, local),
             Expr::Compare(..) => DType::Bool,
+            Expr::Random { .. } => DType::I32,
         }
     }
 
@@ -267,7 +302,10 @@ impl Expr {
             Expr::Compare(op, a, b) => Expr::Compare(*op, boxed(a), boxed(b)),
             Expr::Select(c, a, b) => Expr::Select(boxed(c), boxed(a), boxed(b)),
             Expr::Cast(dtype, x) => Expr::Cast(*dtype, boxed(x)),
-            Expr::Check(x, bound) => Expr::Check(boxed(x), *bound),
+            Expr::Check(x, bound, site) => Expr::Check(boxed(x), *bound, site.clone()),
+            Expr::Random { bits, seed, stream, position } => {
+                Expr::Random { bits: *bits, seed: boxed(seed), stream: boxed(stream), position: boxed(position) }
+            }
         }
     }
 
@@ -290,9 +328,11 @@ impl Expr {
             Expr::Number(..) | Expr::Extent(_) | Expr::Local(_) => {}
             Expr::Index(index) => index.for_each_value(&mut |x| x.for_each(visit)),
             Expr::Load(load) => load.index.iter().for_each(|index| index.for_each_value(&mut |x| x.for_each(visit))),
-            Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, _) => x.for_each(visit),
+            Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, ..) => x.for_each(visit),
             Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
-            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
+            Expr::Select(a, b, c) | Expr::Random { seed: a, stream: b, position: c, .. } => {
+                [a, b, c].into_iter().for_each(|x| x.for_each(visit));
+            }
         }
     }
 }

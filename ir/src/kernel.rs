@@ -13,7 +13,8 @@
 //!
 //! Other forms: `inout p: f32[10]` is updated in place; `i in 8 while 8*p + i < 28` is a split axis; `w[[check(t[n], 10)], j]` gathers;
 //! `(y - k) /! 2` must divide exactly; `m, at = max, argmax c in 10 of x[n, c], x[n, c]` reduces twice in one loop, and lines `where e = ...`
-//! below a reduction bind what its values use. Literals tell their dtype: `0.5` is `f32`, `3` is `i64`, others have a suffix.
+//! below a reduction bind what its values use; `serial t in T` runs its iterations one after another, so that they may store to computed
+//! places, `y[n, [check(i[n, t], 10)]] = ...`, and load what those before have stored. Literals tell their dtype: `0.5` is `f32`, `3` is `i64`, others have a suffix.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,11 +27,11 @@ pub struct Kernel {
     pub name: String,
     /// What it reads and writes, in argument order: first all that are only read. Row-major and contiguous.
     pub tensors: Vec<Tensor>,
-    /// Every loop axis, each used by exactly one `For` or `Reduce`.
+    /// Every loop axis, each used by exactly one `For`, `Serial` or `Reduce`.
     pub axes: Vec<Axis>,
     /// Every `Let` and reduction result.
     pub locals: Vec<Local>,
-    /// The loops. The outermost statements are `For`s that the schedule's thread axes begin.
+    /// The loops. Where the schedule has thread axes, this is one `For` that begins with them.
     pub body: Vec<Statement>,
     /// How it runs.
     pub schedule: Schedule,
@@ -54,9 +55,9 @@ pub struct Tensor {
 pub enum Access {
     /// Only loaded.
     Read,
-    /// Only stored, every element exactly once.
+    /// Only stored, every element exactly once; but serial loops may store an element again, and load it.
     Write,
-    /// Loaded and stored; each element is loaded only by the iteration that stores it (an update in place).
+    /// Loaded and stored; each element is loaded only by the iteration that stores it (an update in place), or in serial loops.
     Update,
 }
 
@@ -97,7 +98,14 @@ pub enum Statement {
         /// The results.
         results: Vec<Reduction>,
     },
-    /// Writes one element. No two iterations write the same one.
+    /// Lets and stores in iterations that run one after another, row-major in the axes. Several of them may store one element, at a
+    /// place that may be a value, and load what those before have stored.
+    ///
+    /// Such a tensor belongs to the iterations of the `For`s around: the axis of each is an index, one and the same, of every load of the
+    /// tensor and every store to it. So threads share no element, and their number reaches no result. If it is not updated in place, either
+    /// stores outside of serial loops give each element its first value, or the serial stores are those of plain loops: each element once.
+    Serial(Vec<AxisId>, Vec<Statement>),
+    /// Writes one element. No two iterations write the same one, except in a `Serial`.
     Store {
         /// The tensor.
         tensor: TensorId,
@@ -127,7 +135,7 @@ pub struct Schedule {
     pub thread: Vec<AxisId>,
     /// Items in one chunk, fixed by shape and never by the thread count.
     pub grain: usize,
-    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For`. Around a `Reduce` each lane keeps
+    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For` and no `Serial`. Around a `Reduce` each lane keeps
     /// a result of its own (column sums); a reduction in lanes keeps one partial result a lane and combines the lanes in order at the end,
     /// the scalar tail last.
     pub vector: Vec<Vector>,

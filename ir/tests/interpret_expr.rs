@@ -249,11 +249,33 @@ fn casts() {
 
 #[test]
 fn checks() {
-    let check = |value| Expr::Check(Box::new(Expr::number(value, DType::I64)), Dim::BATCH);
+    let check = |value| Expr::check(Expr::number(value, DType::I64), Dim::BATCH);
     assert_eq!(number(check(0.0), DType::I64), 0.0);
     assert_eq!(number(check(6.0), DType::I64), 6.0);
     assert_eq!(error(check(7.0)), InterpretError::CheckFailed { value: 7, bound: 7 });
     assert_eq!(error(check(-1.0)), InterpretError::CheckFailed { value: -1, bound: 7 });
+}
+
+/// Random123's known answer for a key and a counter of zeros; the other words are compared with the runtime's generator.
+#[test]
+fn random_words() {
+    let word = |bits, position: i64| {
+        let [seed, stream] = [0.0; 2].map(|zero| Box::new(Expr::number(zero, DType::I64)));
+        number(
+            Expr::Random { bits, seed, stream, position: Box::new(Expr::number(position as f64, DType::I64)) },
+            DType::I32,
+        )
+    };
+    let known = [0x6627_e8d5_u32, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8];
+    for (position, words) in known.into_iter().enumerate() {
+        for bits in [1, 24, 31] {
+            assert_eq!(word(bits, position as i64), f64::from(words >> (32 - bits)));
+        }
+    }
+    let seed = Box::new(Expr::number(0.0, F32));
+    let zero = || Box::new(Expr::number(0.0, DType::I64));
+    let wrong = Expr::Random { bits: 24, seed, stream: zero(), position: zero() };
+    assert_eq!(error(wrong), InterpretError::WrongDType { node: "random", needs: "an integer", found: F32 });
 }
 
 #[test]

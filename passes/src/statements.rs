@@ -8,7 +8,7 @@ pub fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
     for statement in statements {
         match statement {
             Statement::Let(_, value) => visit(value),
-            Statement::For(_, inner) => for_each_expr(inner, visit),
+            Statement::For(_, inner) | Statement::Serial(_, inner) => for_each_expr(inner, visit),
             Statement::Reduce { lets, results, .. } => {
                 lets.iter().for_each(|(_, value)| visit(value));
                 results.iter().for_each(|result| visit(&result.value));
@@ -38,7 +38,7 @@ pub fn for_each_store(statements: &[Statement], visit: &mut dyn FnMut(TensorId, 
     for statement in statements {
         match statement {
             Statement::Store { tensor, index, .. } => visit(*tensor, index),
-            Statement::For(_, inner) => for_each_store(inner, visit),
+            Statement::For(_, inner) | Statement::Serial(_, inner) => for_each_store(inner, visit),
             Statement::Let(..) | Statement::Reduce { .. } => {}
         }
     }
@@ -51,6 +51,7 @@ pub fn map_exprs(statements: &[Statement], expr: &mut dyn FnMut(&Expr) -> Expr) 
         result.push(match statement {
             Statement::Let(local, value) => Statement::Let(*local, expr(value)),
             Statement::For(axes, inner) => Statement::For(axes.clone(), map_exprs(inner, expr)),
+            Statement::Serial(axes, inner) => Statement::Serial(axes.clone(), map_exprs(inner, expr)),
             Statement::Reduce { axes, lets, results } => Statement::Reduce {
                 axes: axes.clone(),
                 lets: lets.iter().map(|(local, value)| (*local, expr(value))).collect(),
@@ -82,6 +83,7 @@ pub fn substitute_locals(expr: &Expr, local: &dyn Fn(LocalId) -> Expr) -> Expr {
 fn stores_to(statements: Vec<Statement>, tensor: &dyn Fn(TensorId) -> TensorId) -> Vec<Statement> {
     let statement = |statement| match statement {
         Statement::For(axes, inner) => Statement::For(axes, stores_to(inner, tensor)),
+        Statement::Serial(axes, inner) => Statement::Serial(axes, stores_to(inner, tensor)),
         Statement::Store { tensor: id, index, value } => Statement::Store { tensor: tensor(id), index, value },
         other => other,
     };

@@ -58,7 +58,7 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
             Statement::For(axes, inner) => {
                 let own = last(kernel, axes).filter(|&axis| score(kernel, inner, axis) > 0);
                 let nested: Vec<AxisId> = loops(kernel, inner);
-                let has_loops = inner.iter().any(|s| matches!(s, Statement::For(..)));
+                let has_loops = inner.iter().any(|s| matches!(s, Statement::For(..) | Statement::Serial(..)));
                 // Of two nested loops one can have the lanes: the inner one if it can.
                 match own {
                     Some(axis) if nested.is_empty() && !has_loops => found.push(axis),
@@ -70,7 +70,8 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
                 let single = std::slice::from_ref(statement);
                 found.extend(last(kernel, axes).filter(|&axis| float && score(kernel, single, axis) > 0));
             }
-            Statement::Let(..) | Statement::Store { .. } => {}
+            // What follows from the step before has no lanes.
+            Statement::Let(..) | Statement::Serial(..) | Statement::Store { .. } => {}
         }
     }
     found

@@ -138,12 +138,10 @@ pub enum Error {
         found: SlotKind,
     },
     /// A check inside a kernel failed. The step and those after it did not complete: state may be half updated.
-    #[error("kernel `{kernel}` ({place}): {fault}")]
+    #[error("{site}: {fault}")]
     Fault {
-        /// The step's name.
-        kernel: String,
-        /// Its source place.
-        place: String,
+        /// Whose check it is: the op and its source place, or the kernel's where that is not known.
+        site: String,
         /// The check.
         fault: Fault,
     },

@@ -272,7 +272,10 @@ impl Session {
             });
             after(step);
             if let Some(fault) = self.fault.take() {
-                return Err(Error::Fault { kernel: step.name.to_string(), place: step.place.to_string(), fault });
+                let known = step.checks.get(fault.site).filter(|site| !site.is_empty());
+                let site =
+                    known.map_or_else(|| format!("kernel `{}` ({})", step.name, step.place), ToString::to_string);
+                return Err(Error::Fault { site, fault });
             }
         }
         Ok(())

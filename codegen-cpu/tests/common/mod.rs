@@ -5,7 +5,7 @@ pub mod memory;
 
 use std::sync::Arc;
 
-use kiln_codegen_cpu::{Options, jit, scratch_bytes};
+use kiln_codegen_cpu::{Jit, Options, jit, scratch_bytes};
 use kiln_ir::interpret::{Precision, Value, run_kernel};
 use kiln_ir::kernel::{Access, Axis, Contract, Kernel, Local, Reduction, Schedule, Statement, Tensor, Tile, Vector};
 use kiln_ir::{AxisId, DType, Dim, Expr, Index, Load, LocalId, Monoid, Number, Program, Shape, TensorId, Type};
@@ -153,8 +153,7 @@ pub fn program_of(kernel: &Kernel) -> Arc<Program> {
     })
 }
 
-/// Runs compiled code on values, the items divided into calls of `chunk` items. Memory before (or after) each tensor cannot be
-/// touched without a fault of the processor.
+/// [`run_to_fault`], of what reports no fault.
 pub fn run(
     function: KernelFn,
     kernel: &Kernel,
@@ -163,6 +162,22 @@ pub fn run(
     chunk: u64,
     at_end: bool,
 ) -> Vec<Value> {
+    let (values, cell) = run_to_fault(function, kernel, values, batch, chunk, at_end);
+    let report = format!("{cell:?}");
+    assert!(report.contains("code: 0"), "`{}`: {report}", kernel.name);
+    values
+}
+
+/// Runs compiled code on values, the items divided into calls of `chunk` items, and gives what it reports as well. Memory before (or
+/// after) each tensor cannot be touched without a fault of the processor.
+pub fn run_to_fault(
+    function: KernelFn,
+    kernel: &Kernel,
+    values: &[Value],
+    batch: usize,
+    chunk: u64,
+    at_end: bool,
+) -> (Vec<Value>, FaultCell) {
     let mut buffers: Vec<Guarded> = values
         .iter()
         .map(|value| {
@@ -186,15 +201,19 @@ pub fn run(
         begin = end;
     }
     let read = |(value, buffer): (&Value, &mut Guarded)| memory::read(buffer.bytes_mut(), value);
-    values.iter().zip(&mut buffers).map(read).collect()
+    (values.iter().zip(&mut buffers).map(read).collect(), cell)
+}
+
+/// The machine code of one kernel.
+pub fn jit_of(kernel: &Kernel) -> Jit {
+    jit(program_of(kernel), Options { verify: true, ..Options::default() }).expect("the kernel compiles")
 }
 
 /// Compiles a kernel, runs it in several divisions, compares their bits with each other and their values with the interpreter's.
 pub fn check_values(kernel: &Kernel, values: &[Value], batch: usize, tolerance: f64) -> Vec<Value> {
     let mut expected = values.to_vec();
     run_kernel(kernel, &mut expected, batch, Precision::Exact).expect("the interpreter runs the kernel");
-    let compiled =
-        jit(program_of(kernel), Options { verify: true, ..Options::default() }).expect("the kernel compiles");
+    let compiled = jit_of(kernel);
     let function = compiled.kernels()[0];
     let whole = run(function, kernel, values, batch, u64::MAX, true);
     for (chunk, at_end) in [(1, true), (2, false), (3, true), (7, false), (1 << 40, false)] {

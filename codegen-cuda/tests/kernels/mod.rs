@@ -1,6 +1,7 @@
 //! Kernels of every kind that the passes make, written by hand.
 
 mod build;
+mod serial;
 
 use build::*;
 use kiln_ir::kernel::Statement;
@@ -11,7 +12,7 @@ const F: DType = DType::F32;
 
 /// Every kernel, in the order of this file; a golden file has the kernel's name.
 pub fn all() -> Vec<Kernel> {
-    vec![
+    let written = vec![
         gelu_scale(),
         bias_relu(),
         softmax_cross_entropy(),
@@ -36,7 +37,9 @@ pub fn all() -> Vec<Kernel> {
         odd_names(),
         batched_matmul(),
         wide_relu(),
-    ]
+        dropout(),
+    ];
+    written.into_iter().chain(serial::all()).collect()
 }
 
 /// A pointwise chain with most functions of one value.
@@ -54,6 +57,26 @@ fn gelu_scale() -> Kernel {
         &[n, c],
         [Statement::Let(h, mul(load(x, at(&[n, c])), load(scale, []))), store(y, at(&[n, c]), value)],
     )])
+}
+
+/// A mask of random numbers that is computed where it is used.
+fn dropout() -> Kernel {
+    let mut k = Build::new("dropout", 45);
+    let (seed, step) = (k.read("seed", DType::I64, &[]), k.read("step", DType::I64, &[]));
+    let x = k.read("x", F, &[B, d(120)]);
+    let y = k.write("y", F, &[B, d(120)]);
+    let [n, c] = k.axes([("n", B), ("c", d(120))]);
+    let word = k.local("word", DType::I32);
+    let first = mul(load(step, []), Expr::number(2.0_f64.powi(32), DType::I64));
+    let random = Expr::Random {
+        bits: 24,
+        seed: Box::new(load(seed, [])),
+        stream: Box::new(add(first, Expr::number(3.0, DType::I64))),
+        position: Box::new(Expr::Index(Index::axis(n).times(120).plus(&Index::axis(c)))),
+    };
+    let kept = Expr::compare(Comparison::Ge, l(word), Expr::number(8_388_608.0, DType::I32));
+    let value = Expr::select(kept, mul(load(x, at(&[n, c])), f32(2.0)), f32(0.0));
+    k.body([each(&[n, c], [Statement::Let(word, random), store(y, at(&[n, c]), value)])])
 }
 
 fn bias_relu() -> Kernel {
@@ -80,7 +103,7 @@ fn softmax_cross_entropy() -> Kernel {
     k.body([each(
         &[n],
         [
-            Statement::Let(target, Expr::Check(Box::new(load(label, at(&[n]))), d(10))),
+            Statement::Let(target, Expr::check(load(label, at(&[n])), d(10))),
             reduce(&[c], [(top, Monoid::Max, load(x, at(&[n, c])))]),
             reduce(&[c2], [(total, Monoid::Sum, exp(c2))]),
             store(loss, at(&[n]), sub(add(Expr::unary(Unary::Log, l(total)), l(top)), at_target)),
@@ -272,7 +295,7 @@ fn one_hot() -> Kernel {
     let mut k = Build::new("one_hot", 34);
     let (label, y) = (k.read("label", DType::I64, &[B]), k.write("y", F, &[B, d(10)]));
     let [n, class] = k.axes([("n", B), ("class", d(10))]);
-    let checked = Expr::Check(Box::new(load(label, at(&[n]))), d(10));
+    let checked = Expr::check(load(label, at(&[n])), d(10));
     let hit = Expr::compare(Comparison::Eq, Expr::Index(i(class)), checked);
     k.body([each(&[n, class], [store(y, at(&[n, class]), Expr::cast(F, hit))])])
 }
@@ -282,7 +305,7 @@ fn embedding() -> Kernel {
     let (token, table) = (k.read("token", DType::I64, &[B, d(16)]), k.read("table", F, &[d(500), d(32)]));
     let y = k.write("y", F, &[B, d(16), d(32)]);
     let [n, t, c] = k.axes([("n", B), ("t", d(16)), ("c", d(32))]);
-    let row = Expr::Check(Box::new(load(token, at(&[n, t]))), d(500));
+    let row = Expr::check(load(token, at(&[n, t])), d(500));
     let value = load(table, [Index::atom(Atom::Value(Box::new(row))), i(c)]);
     k.body([each(&[n, t, c], [store(y, at(&[n, t, c]), value)])])
 }

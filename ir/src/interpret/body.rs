@@ -1,5 +1,6 @@
 //! The body of an op: for every position of the result, its value combined over the reduction.
 
+use super::sweep::evaluate_sweep;
 use super::{Accumulator, InterpretError, Named, Precision, Scope, Value};
 use crate::{Body, DType, Type, accumulator};
 
@@ -12,6 +13,9 @@ pub fn evaluate_body(
     batch: usize,
     precision: Precision,
 ) -> Result<Value, InterpretError> {
+    if let Some(sweep) = &body.sweep {
+        return evaluate_sweep(body, sweep, operands, result, batch, precision);
+    }
     let operands = Named(operands);
     let evaluate =
         |axes: &[Option<i64>]| Scope { batch, precision, axes, locals: &[], operands: &operands }.evaluate(&body.value);
@@ -44,7 +48,7 @@ pub fn evaluate_body(
 }
 
 /// The next index of a shape, row-major; after the last one comes the first.
-fn advance(index: &mut [Option<i64>], shape: &[usize]) {
+pub(super) fn advance(index: &mut [Option<i64>], shape: &[usize]) {
     for (component, &extent) in index.iter_mut().zip(shape).rev() {
         let next = component.map_or(0, |position| position + 1);
         if next < extent as i64 {

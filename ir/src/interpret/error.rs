@@ -93,8 +93,8 @@ pub enum InterpretError {
         /// `loaded` or `stored`.
         access: &'static str,
     },
-    /// An element updated in place that two iterations of the outermost loops share.
-    #[error("element {position} of `{tensor}` is loaded by another iteration than the one that stores it")]
+    /// An element that is loaded and stored, or stored by a serial loop, in two iterations of the outermost loops.
+    #[error("element {position} of `{tensor}` is touched by another iteration than the one that stores it")]
     SharedElement {
         /// The tensor's name.
         tensor: String,

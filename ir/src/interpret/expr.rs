@@ -1,7 +1,7 @@
 //! Expressions: a tree walk over [`Scalar`]s.
 
 use super::tensor::is_unset;
-use super::{InterpretError, Precision, Scalar, Value, binary, compare, unary};
+use super::{InterpretError, Precision, Scalar, Value, binary, compare, philox, unary};
 use crate::{Atom, DType, Expr, Index, Load, TensorId};
 
 /// What an expression can load from.
@@ -56,13 +56,18 @@ impl Scope<'_> {
                 Ok(if condition { then } else { otherwise })
             }
             Expr::Cast(dtype, x) => Ok(self.evaluate(x)?.cast(*dtype, self.precision)),
-            Expr::Check(x, bound) => {
+            Expr::Check(x, bound, _) => {
                 let (value, bound) = (self.evaluate(x)?.to_i64("check")?, bound.at(self.batch));
                 if (0..bound as i64).contains(&value) {
                     Ok(Scalar::index(value))
                 } else {
                     Err(InterpretError::CheckFailed { value, bound })
                 }
+            }
+            Expr::Random { bits, seed, stream, position } => {
+                let operand = |x| self.evaluate(x)?.to_i64("random");
+                let word = philox::word(operand(seed)?, operand(stream)?, operand(position)?);
+                Ok(Scalar::Integer(i64::from(word) << bits >> u32::BITS, DType::I32))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Kernels: the loop tree as it stands. The schedule is ignored: it may not change what is computed.
 
-use super::memory::Memory;
+use super::memory::{Memory, OUTSIDE};
 use super::{Accumulator, InterpretError, Precision, Scalar, Scope, Value};
 use crate::kernel::{Kernel, Reduction, Statement};
 use crate::{AxisId, Expr, LocalId};
@@ -25,8 +25,6 @@ fn run(kernel: &Kernel, tensors: &mut [Value], batch: usize, precision: Precisio
         locals: vec![None; kernel.locals.len()],
         memory: Memory::new(kernel, tensors, batch)?,
     };
-    // What stands outside of loops is one iteration; those of the loops are numbered after it.
-    const OUTSIDE: u32 = 1;
     let mut last = OUTSIDE;
     for statement in &kernel.body {
         match statement {
@@ -64,7 +62,7 @@ impl Launch<'_> {
             match statement {
                 Statement::Let(local, _) => self.unbind(*local),
                 Statement::Reduce { results, .. } => results.iter().for_each(|result| self.unbind(result.local)),
-                Statement::For(..) | Statement::Store { .. } => {}
+                Statement::For(..) | Statement::Serial(..) | Statement::Store { .. } => {}
             }
         }
         Ok(())
@@ -74,6 +72,12 @@ impl Launch<'_> {
         match statement {
             Statement::Let(local, value) => self.bind_expr(*local, value),
             Statement::For(axes, body) => self.for_each(axes, &mut |launch, _| launch.block(body)),
+            Statement::Serial(axes, body) => {
+                self.memory.in_serial = true;
+                self.for_each(axes, &mut |launch, _| launch.block(body))?;
+                self.memory.in_serial = false;
+                Ok(())
+            }
             Statement::Reduce { axes, lets, results } => self.reduce(axes, lets, results),
             Statement::Store { tensor, index, value } => {
                 let scope = self.scope();

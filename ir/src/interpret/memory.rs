@@ -7,6 +7,9 @@ use super::{InterpretError, Operands, Scalar, Value};
 use crate::kernel::{Access, Kernel};
 use crate::{DType, TensorId};
 
+/// What stands outside of loops is one iteration; those of the loops are numbered after it.
+pub(super) const OUTSIDE: u32 = 1;
+
 /// The tensors of one launch.
 pub(super) struct Memory<'a> {
     kernel: &'a Kernel,
@@ -14,6 +17,8 @@ pub(super) struct Memory<'a> {
     records: Vec<Vec<Record>>,
     /// The iteration of the outermost loops that runs, from 1.
     pub(super) iteration: u32,
+    /// Whether a serial loop runs, whose iterations may share elements.
+    pub(super) in_serial: bool,
 }
 
 /// Which iteration touched an element last; 0 is none.
@@ -39,7 +44,13 @@ impl<'a> Memory<'a> {
             let tracked = if tensor.access == Access::Read { 0 } else { value.data.len() };
             records.push(vec![Record::default(); tracked]);
         }
-        Ok(Memory { kernel, values, records, iteration: 0 })
+        Ok(Memory { kernel, values, records, iteration: 0, in_serial: false })
+    }
+
+    /// Whether this iteration may not touch what another, `by`, has touched. A serial loop outside of the others follows them all.
+    fn is_foreign(&self, by: &Cell<u32>) -> bool {
+        let follows = self.in_serial && self.iteration == OUTSIDE;
+        by.get() != 0 && by.get() != self.iteration && !follows
     }
 
     /// Writes one element.
@@ -54,10 +65,10 @@ impl<'a> Memory<'a> {
             return Err(InterpretError::WrongAccess { tensor: name(), access: "stored" });
         }
         let record = &self.records[tensor.0 as usize][position];
-        if record.stored.get() != 0 {
+        if record.stored.get() != 0 && !self.in_serial {
             return Err(InterpretError::StoredTwice { tensor: name(), position });
         }
-        if record.loaded.get() != 0 && record.loaded.get() != self.iteration {
+        if self.is_foreign(&record.stored) || self.is_foreign(&record.loaded) {
             return Err(InterpretError::SharedElement { tensor: name(), position });
         }
         record.stored.set(self.iteration);
@@ -87,13 +98,19 @@ impl Operands for Memory<'_> {
         let declared = self.kernel.tensor(tensor);
         match declared.access {
             Access::Read => {}
+            Access::Write if self.in_serial => {
+                let stored = &self.records[tensor.0 as usize][position].stored;
+                if self.is_foreign(stored) {
+                    return Err(InterpretError::SharedElement { tensor: declared.name.clone(), position });
+                }
+            }
             Access::Write => {
                 return Err(InterpretError::WrongAccess { tensor: declared.name.clone(), access: "loaded" });
             }
             Access::Update => {
                 let record = &self.records[tensor.0 as usize][position];
                 // Of two loads by different iterations one is not by the iteration that stores, if any does.
-                let others = [&record.loaded, &record.stored].map(|by| by.get() != 0 && by.get() != self.iteration);
+                let others = [&record.loaded, &record.stored].map(|by| self.is_foreign(by));
                 if others[1] || (others[0] && record.stored.get() != 0) {
                     return Err(InterpretError::SharedElement { tensor: declared.name.clone(), position });
                 }

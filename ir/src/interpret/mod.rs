@@ -7,6 +7,7 @@
 
 mod erf;
 mod error;
+mod philox;
 mod scalar;
 mod tensor;
 
@@ -17,6 +18,7 @@ mod graph;
 mod kernel;
 mod memory;
 mod program;
+mod sweep;
 
 pub use body::evaluate_body;
 pub use erf::erf;

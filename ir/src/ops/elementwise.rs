@@ -3,7 +3,7 @@
 
 use super::checks;
 use crate::op::{Example, Operator, op};
-use crate::ops::Log;
+use crate::ops::{Log, Or};
 use crate::{Binary, Body, Comparison, DType, Diagnostic, Expr, Type, Unary, ValueId, Vjp, operand};
 
 /// A function of one tensor of a `number` or `float` dtype: its formula over `x`, and its derivative times the cotangent.
@@ -153,7 +153,7 @@ binary! {
     Maximum of any in [-2.0, 2.0]: |x, y, dtype| Expr::binary(Binary::Max, x, y); |cx, g, a, b| share(cx, Comparison::Gt, g, a, b);
     /// The smaller; NaN if either is. Gradients: `g` to the smaller, half to each where they are equal.
     Minimum of any in [-2.0, 2.0]: |x, y, dtype| Expr::binary(Binary::Min, x, y); |cx, g, a, b| share(cx, Comparison::Lt, g, a, b);
-    /// `a` to the power of `b`; of integers it wraps, and is rounded towards zero where `b` is negative. Gradients: `g·b·a^(b-1)`, 0 where `b` is 0; `g·a^b·log a`, 0 where `a` is 0 (PyTorch).
+    /// `a` to the power of `b`; of integers it wraps, and is rounded towards zero where `b` is negative. Gradients: `g·b·a^(b-1)`, 0 where `b` is 0; `g·a^b·log a`, 0 where `a` is 0 and `b` is not negative (PyTorch).
     Pow of number in [0.5, 2.0]: |x, y, dtype| Expr::binary(Binary::Pow, x, y); |cx, g, a, b| {
         let (one, y) = (cx.full_like(b, 1.0), cx.result());
         let lower = cx.sub(b, one);
@@ -166,8 +166,10 @@ binary! {
         let logarithm = cx.emit(Log {}, &[a]);
         let slope = cx.mul(y, logarithm);
         let db = cx.mul(g, slope);
-        let base = cx.compare(Comparison::Ne, a, zero);
-        (da, cx.masked(base, db))
+        // 0^b is constant where b > 0; where it is infinite, so is its slope.
+        let (base, rising) = (cx.compare(Comparison::Ne, a, zero), cx.compare(Comparison::Lt, b, zero));
+        let varies = cx.emit(Or {}, &[base, rising]);
+        (da, cx.masked(varies, db))
     };
 }
 

@@ -140,11 +140,14 @@ unary! {
 
 binary! {
     /// The angle of the point `(b, a)`, in `[-π, π]`, with the C library's values for zeros and infinities.
-    /// Gradients: `g·b/(a² + b²)`, `-g·a/(a² + b²)`.
+    /// Gradients: `g·b/(a² + b²)`, `-g·a/(a² + b²)`, 0 at the origin (PyTorch).
     Atan2 of float in [0.5, 2.0]: |y, x, dtype| angle(y, x, dtype); |cx, g, a, b| {
         let (aa, bb) = (cx.mul(a, a), cx.mul(b, b));
         let square = cx.add(aa, bb);
+        let zero = cx.full_like(square, 0.0);
+        let origin = cx.compare(Comparison::Eq, square, zero);
         let slope = cx.div(g, square);
+        let slope = cx.select(origin, zero, slope);
         let (da, db) = (cx.mul(slope, b), cx.mul(slope, a));
         (da, cx.neg(db))
     };

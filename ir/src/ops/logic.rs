@@ -115,7 +115,7 @@ impl Operator for OneHot {
     fn body(&self, operands: &[Type], _: &Type) -> Body {
         let rank = operands[0].rank();
         let label = load(0, axes(0, rank), None);
-        let label = if self.checked { Expr::Check(Box::new(label), Dim::fixed(self.classes)) } else { label };
+        let label = if self.checked { Expr::check(label, Dim::fixed(self.classes)) } else { label };
         let class = Expr::Index(Index::axis(crate::AxisId(rank as u32)));
         Body::pointwise(Expr::compare(Comparison::Eq, label, class))
     }

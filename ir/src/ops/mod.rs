@@ -5,28 +5,42 @@
 //! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
 //! through [`op_rows`](crate::op_rows).
 
+mod adaptive;
 mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
 mod functions;
+mod indexing;
 mod leaf;
 mod logic;
 mod loss;
 mod pool;
+mod random;
+mod rank;
+mod rearrange;
 mod reduce;
+mod scan;
 mod view;
+mod windows;
 
+pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
 pub use functions::*;
+pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
 pub use loss::*;
 pub use pool::*;
+pub use random::*;
+pub use rank::*;
+pub use rearrange::*;
 pub use reduce::*;
+pub use scan::*;
 pub use view::*;
+pub use windows::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +123,7 @@ table! {
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
@@ -169,11 +184,22 @@ table! {
     "slice" => Slice,
     "pad" => Pad,
     "concat" => Concat,
+    "flip" => Flip,
+    "roll" => Roll,
+    "windows" => Windows,
+    "fold_windows" => FoldWindows,
 
     "sum" => Sum,
     "amax" => Amax,
     "amin" => Amin,
     "argmax" => Argmax,
+    "prod" => Prod,
+    "rank_of" => RankOf,
+
+    "gather" => Gather,
+    "scatter" => Scatter,
+    "check_index" => CheckIndex,
+    "scan" => Scan,
 
     "einsum" => Einsum,
     "conv" => Conv,
@@ -186,6 +212,8 @@ table! {
     "max_pool_pick" => MaxPoolPick,
     "sum_pool" => SumPool,
     "sum_pool_grad" => SumPoolGrad,
+    "adaptive_sum" => AdaptiveSum,
+    "adaptive_argmax" => AdaptiveArgmax,
 }
 
 /// [`Operator`] without what needs `Sized`.

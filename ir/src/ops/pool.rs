@@ -28,9 +28,9 @@ impl Window<'_> {
             let requirement = format!("kernel, stride and dilation of at least 1 for each of {spatial} axes");
             return Err(checks::argument(self.name, &requirement));
         }
-        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > self.kernel[axis] / 2) {
-            let requirement =
-                format!("padding of at most half the kernel: {} and {}", self.padding[axis], self.kernel[axis]);
+        let span = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > span(axis) / 2) {
+            let requirement = format!("padding of at most half the kernel: {} and {}", self.padding[axis], span(axis));
             return Err(checks::argument(self.name, &requirement));
         }
         Ok(())

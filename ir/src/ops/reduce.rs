@@ -5,7 +5,7 @@ use crate::op::{Example, Operator, op};
 use crate::{Body, Comparison, DType, Diagnostic, Dim, Index, Kind, Monoid, Shape, Type, ValueId, Vjp, load};
 
 /// The shape without `axes`, or with extent 1 there.
-fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
+pub(super) fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
     let kept = ty.shape.0.iter().enumerate().filter_map(|(axis, dim)| match axes.contains(&axis) {
         true => keep.then_some(Dim::ONE),
         false => Some(*dim),
@@ -14,7 +14,7 @@ fn reduced(ty: &Type, axes: &[usize], keep: bool) -> Shape {
 }
 
 /// The operand's element at the kept axes of the result and the reduction's axes, in the operand's order.
-fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank: usize) -> Body {
+pub(super) fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank: usize) -> Body {
     let mut next_kept = 0;
     let mut next_reduced = result_rank as u32;
     let mut extents = Vec::new();
@@ -34,7 +34,7 @@ fn reduction(monoid: Monoid, ty: &Type, axes: &[usize], keep: bool, result_rank:
 }
 
 /// `value`, which has the result's shape, repeated over the operand's.
-fn repeat(cx: &mut Vjp<'_>, value: ValueId, axes: &[usize]) -> ValueId {
+pub(super) fn repeat(cx: &mut Vjp<'_>, value: ValueId, axes: &[usize]) -> ValueId {
     let ty = cx.ty(cx.operand(0));
     let kept = cx.reshape(value, &reduced(&ty, axes, true));
     cx.expand(kept, &ty.shape)
@@ -45,7 +45,7 @@ fn example(op: impl Into<super::Op>) -> Example {
 }
 
 macro_rules! reductions {
-    ($($(#[doc = $doc:literal])* $name:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident of $check:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
         op! {
             $(#[doc = $doc])*
             $name(x) {
@@ -59,7 +59,7 @@ macro_rules! reductions {
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
                 checks::axes($text, &operands[0], &self.axes)?;
-                checks::number($text, &operands[0])?;
+                checks::$check($text, &operands[0])?;
                 Ok(operands[0].with_shape(reduced(&operands[0], &self.axes, self.keep)))
             }
 
@@ -85,11 +85,11 @@ macro_rules! reductions {
 
 reductions! {
     /// The sum over axes. Gradient: `g` repeated.
-    Sum "sum" Sum; |cx, axes| { let g = cx.cotangent(); repeat(cx, g, axes) };
-    /// The maximum over axes; NaN if any is. Gradient: `g` shared evenly among equal maxima (PyTorch's `amax`).
-    Amax "amax" Max; |cx, axes| share(cx, axes);
-    /// The minimum over axes; NaN if any is. Gradient: `g` shared evenly among equal minima (PyTorch's `amin`).
-    Amin "amin" Min; |cx, axes| share(cx, axes);
+    Sum of number "sum" Sum; |cx, axes| { let g = cx.cotangent(); repeat(cx, g, axes) };
+    /// The maximum over axes, NaN if any is; of `bool`s, whether any holds. Gradient: `g` shared evenly among equal maxima (PyTorch's `amax`).
+    Amax of any "amax" Max; |cx, axes| share(cx, axes);
+    /// The minimum over axes, NaN if any is; of `bool`s, whether all hold. Gradient: `g` shared evenly among equal minima (PyTorch's `amin`).
+    Amin of any "amin" Min; |cx, axes| share(cx, axes);
 }
 
 /// `g / count` where the operand equals the result, with the number of such places as the count.
@@ -120,6 +120,7 @@ op! {
 impl Operator for Argmax {
     fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
         checks::axes("argmax", &operands[0], &self.axes)?;
+        checks::number("argmax", &operands[0])?;
         let shape = reduced(&operands[0], &self.axes, self.keep);
         Ok(Type::new(DType::I64, shape))
     }

@@ -287,7 +287,7 @@ impl Operator for Concat {
             });
         }
         let value = value.expect("infer has seen at least one operand");
-        Body { kind: Kind::View, reduction: Vec::new(), monoid: None, value }
+        Body::single(Kind::View, value)
     }
 
     fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {

@@ -77,8 +77,9 @@ fn quoted(text: &str) -> String {
 
 /// Words that a kernel's body reads as something else than a name. Functions and reductions are told by what follows them.
 fn is_reserved(name: &str) -> bool {
-    const WORDS: [&str; 13] =
-        ["B", "and", "axes", "false", "for", "in", "locals", "of", "or", "schedule", "true", "where", "while"];
+    const WORDS: [&str; 14] = [
+        "B", "and", "axes", "false", "for", "in", "locals", "of", "or", "schedule", "serial", "true", "where", "while",
+    ];
     let literal = name.split('_').next().is_some_and(|head| matches!(head, "inf" | "nan"));
     literal || WORDS.contains(&name)
 }

@@ -55,7 +55,7 @@ impl Reader<'_> {
         for statement in statements {
             match statement {
                 Statement::Let(local, value) => self.binding(*local, value),
-                Statement::For(axes, body) => {
+                Statement::For(axes, body) | Statement::Serial(axes, body) => {
                     self.loops(axes);
                     self.block(body);
                 }

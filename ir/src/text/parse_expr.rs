@@ -160,7 +160,17 @@ fn function(cursor: &mut Cursor<'_>, kernel: &Kernel, name: &str) -> Parsed<Expr
             "index" => Expr::Index(parse_index(cursor, kernel)?),
             "extent" => Expr::Extent(cursor.dim()?),
             "select" => Expr::select(operand(cursor, false)?, operand(cursor, false)?, operand(cursor, true)?),
-            "check" => Expr::Check(Box::new(operand(cursor, false)?), cursor.dim()?),
+            "check" => {
+                let (x, bound) = (operand(cursor, false)?, cursor.dim()?);
+                let site = if cursor.eat(",") { cursor.name("the index that is checked")? } else { String::new() };
+                Expr::Check(Box::new(x), bound, site)
+            }
+            "random" => {
+                let bits = cursor.integer("a number of bits")?;
+                cursor.expect(",")?;
+                let mut operand = |last| operand(cursor, last).map(Box::new);
+                Expr::Random { bits, seed: operand(false)?, stream: operand(false)?, position: operand(true)? }
+            }
             _ => return Err(unknown),
         }
     };

@@ -76,13 +76,15 @@ impl Parser<'_, '_> {
     }
 
     fn statement(&mut self, indent: u32) -> Parsed<Statement> {
-        if self.cursor.eat_word("for") {
-            let axes = self.axes()?;
-            self.cursor.expect_line_end()?;
-            self.cursor.enter()?;
-            let body = self.block(indent)?;
-            self.cursor.leave();
-            return Ok(Statement::For(axes, body));
+        for (word, statement) in [("for", Statement::For as fn(_, _) -> _), ("serial", Statement::Serial)] {
+            if self.cursor.eat_word(word) {
+                let axes = self.axes()?;
+                self.cursor.expect_line_end()?;
+                self.cursor.enter()?;
+                let body = self.block(indent)?;
+                self.cursor.leave();
+                return Ok(statement(axes, body));
+            }
         }
         if *self.cursor.peek_second() == TokenKind::Punctuation("[") {
             return self.store();

@@ -3,7 +3,7 @@
 //! From loose to tight: `or`, `and`, comparisons (which do not chain), `+ -`, `* /`, the sign. All but comparisons associate to
 //! the left; everything else is written as a function.
 
-use super::names::{Names, joined};
+use super::names::{Names, joined, word_text};
 use super::number::{float_text, literal_text};
 use crate::{Atom, Binary, Expr, Index, Load, Unary};
 
@@ -115,7 +115,13 @@ fn leveled(expr: &Expr, names: &Names) -> (Level, String) {
         }
         Expr::Select(condition, then, otherwise) => function("select", &[condition, then, otherwise]),
         Expr::Cast(dtype, x) => function(dtype.name(), &[x]),
-        Expr::Check(x, bound) => (Level::Primary, format!("check({}, {bound})", text(x))),
+        Expr::Check(x, bound, site) => {
+            let site = if site.is_empty() { String::new() } else { format!(", {}", word_text(site)) };
+            (Level::Primary, format!("check({}, {bound}{site})", text(x)))
+        }
+        Expr::Random { bits, seed, stream, position } => {
+            (Level::Primary, format!("random({bits}, {}, {}, {})", text(seed), text(stream), text(position)))
+        }
     }
 }
 

@@ -89,6 +89,10 @@ impl Printer<'_> {
                 writeln!(out, "{}", spaced("for", &self.axes(axes)))?;
                 self.block(out, body, level + 1)
             }
+            Statement::Serial(axes, body) => {
+                writeln!(out, "{}", spaced("serial", &self.axes(axes)))?;
+                self.block(out, body, level + 1)
+            }
             Statement::Reduce { axes, lets, results } => {
                 let targets = joined(results.iter().map(|result| self.target(result)));
                 let monoids = joined(results.iter().map(|result| result.monoid.name().to_owned()));

@@ -8,7 +8,7 @@ use crate::{AxisId, Dim, Expr, Index, Load, TensorId};
 pub(super) struct Loaded {
     pub line: u32,
     pub load: Load,
-    /// The axes of the `For`s around it.
+    /// The axes of the loops around it.
     pub axes: Vec<AxisId>,
 }
 
@@ -17,8 +17,10 @@ pub(super) struct Stored<'k> {
     pub line: u32,
     pub tensor: TensorId,
     pub index: &'k [Index],
-    /// The axes of the `For`s around it.
+    /// The axes of the loops around it.
     pub axes: Vec<AxisId>,
+    /// How many of them, the last, are those of a serial loop.
+    pub serial: usize,
 }
 
 /// Every load and store, with its line.
@@ -27,20 +29,29 @@ pub(super) struct Accesses<'k> {
     pub stores: Vec<Stored<'k>>,
 }
 
-/// Calls `visit` with every statement, outer ones first, and the axes of the `For`s around it.
-pub(super) fn for_each_statement<'k>(statements: &'k [Statement], visit: &mut dyn FnMut(&'k Statement, &[AxisId])) {
-    fn walk<'k>(block: &'k [Statement], axes: &mut Vec<AxisId>, visit: &mut dyn FnMut(&'k Statement, &[AxisId])) {
+/// The loops around a statement.
+#[derive(Clone, Default)]
+pub(super) struct Around {
+    /// Their axes.
+    axes: Vec<AxisId>,
+    /// How many of them, the last, are those of a serial loop, which holds no loops.
+    serial: usize,
+}
+
+/// Calls `visit` with every statement, outer ones first, and the loops around it.
+pub(super) fn for_each_statement<'k>(statements: &'k [Statement], visit: &mut dyn FnMut(&'k Statement, &Around)) {
+    fn walk<'k>(block: &'k [Statement], around: &Around, visit: &mut dyn FnMut(&'k Statement, &Around)) {
         for statement in block {
-            visit(statement, axes);
-            if let Statement::For(held, body) = statement {
-                let outer = axes.len();
-                axes.extend(held);
-                walk(body, axes, visit);
-                axes.truncate(outer);
-            }
+            visit(statement, around);
+            let (serial, held, body) = match statement {
+                Statement::For(held, body) => (0, held, body),
+                Statement::Serial(held, body) => (held.len(), held, body),
+                _ => continue,
+            };
+            walk(body, &Around { axes: [around.axes.as_slice(), held].concat(), serial }, visit);
         }
     }
-    walk(statements, &mut Vec::new(), visit);
+    walk(statements, &Around::default(), visit);
 }
 
 /// Whether one buffer can hold both a tensor that is read and one that is written: no iteration reads what another writes, and each
@@ -48,7 +59,11 @@ pub(super) fn for_each_statement<'k>(statements: &'k [Statement], visit: &mut dy
 pub fn can_share(kernel: &Kernel, read: TensorId, written: TensorId) -> bool {
     let accesses = Accesses::of(kernel);
     let stores: Vec<&Stored<'_>> = accesses.stores.iter().filter(|store| store.tensor == written).collect();
+    // A serial loop may read what an earlier iteration of it has overwritten.
     let [store] = stores.as_slice() else { return false };
+    if store.serial > 0 {
+        return false;
+    }
     let mut loads = accesses.loads.iter().filter(|loaded| loaded.load.tensor == read);
     kernel.tensor(read).ty == kernel.tensor(written).ty
         && loads.all(|loaded| loaded.line <= store.line && loaded.is_own(kernel, store))
@@ -73,6 +88,18 @@ impl Loaded {
 }
 
 impl Stored<'_> {
+    /// The axes of the `For`s around it.
+    pub fn fors(&self) -> &[AxisId] {
+        &self.axes[..self.axes.len() - self.serial]
+    }
+
+    /// Whether its place is a value.
+    pub fn is_computed(&self) -> bool {
+        let mut found = false;
+        self.index.iter().for_each(|index| index.for_each_value(&mut |_| found = true));
+        found
+    }
+
     /// Whether the place depends on an axis.
     pub fn names(&self, axis: AxisId) -> bool {
         let mut found = false;
@@ -85,11 +112,12 @@ impl<'k> Accesses<'k> {
     pub fn of(kernel: &'k Kernel) -> Accesses<'k> {
         let mut accesses = Accesses { loads: Vec::new(), stores: Vec::new() };
         let mut line = lines_before_body(kernel);
-        for_each_statement(&kernel.body, &mut |statement, axes| {
+        for_each_statement(&kernel.body, &mut |statement, around| {
+            let Around { axes, serial } = around;
             line += 1;
             match statement {
                 Statement::Let(_, value) => accesses.load(line, value, axes),
-                Statement::For(held, _) => {
+                Statement::For(held, _) | Statement::Serial(held, _) => {
                     for (index, _) in held.iter().filter_map(|&axis| kernel.axis(axis).limit.as_ref()) {
                         accesses.load(line, &Expr::Index(index.clone()), axes);
                     }
@@ -102,8 +130,9 @@ impl<'k> Accesses<'k> {
                     }
                 }
                 Statement::Store { tensor, index, value } => {
+                    index.iter().for_each(|index| accesses.load(line, &Expr::Index(index.clone()), axes));
                     accesses.load(line, value, axes);
-                    accesses.stores.push(Stored { line, tensor: *tensor, index, axes: axes.to_vec() });
+                    accesses.stores.push(Stored { line, tensor: *tensor, index, axes: axes.clone(), serial: *serial });
                 }
             }
         });

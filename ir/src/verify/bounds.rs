@@ -1,5 +1,5 @@
 //! Which elements a kernel touches: loads and stores stay inside their tensors, every element that is written is written once, and an
-//! update in place reads no element that another iteration writes.
+//! update in place reads no element that another iteration writes. What serial loops store belongs to the iterations around them.
 
 use super::access::{Accesses, Stored};
 use super::{Bound, Ranges, Report};
@@ -29,9 +29,15 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             report.add(line, Code::IndexOutOfBounds, message, place);
         }
         let mut stores = accesses.stores.iter().filter(|store| store.tensor == load.tensor);
-        if tensor.access == Access::Update && !stores.all(|store| loaded.is_own(kernel, store)) {
+        if tensor.access == Access::Update && !stores.all(|store| store.serial > 0 || loaded.is_own(kernel, store)) {
             let load = load_text(load, &names);
             let message = format!("an update reads no element that another iteration writes, found `{load}`");
+            report.add(line, Code::BadKernel, message, place);
+        }
+        let mut stores = accesses.stores.iter().filter(|store| store.tensor == load.tensor);
+        if tensor.access == Access::Write && stores.all(|store| store.serial == 0) {
+            let load = load_text(load, &names);
+            let message = format!("a tensor that no serial loop writes is not loaded: `{load}`");
             report.add(line, Code::BadKernel, message, place);
         }
     }
@@ -40,10 +46,18 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
         if let Some(message) = outside(&format!("the store to `{}`", tensor.name), store.index, &tensor.ty.shape) {
             report.add(store.line, Code::IndexOutOfBounds, message, place);
         }
-        let missing = store.axes.iter().find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
+        let missing = store.fors().iter().find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
         if let Some(axis) = missing {
             let name = &kernel.axis(*axis).name;
             let message = format!("no two iterations store one element: the index does not name the axis `{name}`");
+            report.add(store.line, Code::BadKernel, message, place);
+        }
+        if let Some(axis) = shared_axis(kernel, &accesses, store).filter(|_| store.serial > 0) {
+            let name = &kernel.axis(axis).name;
+            let message = format!(
+                "threads share nothing that a serial loop stores: `{name}` is not an index of every access to `{}`",
+                tensor.name
+            );
             report.add(store.line, Code::BadKernel, message, place);
         }
     }
@@ -53,8 +67,22 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             report.add(1, Code::BadKernel, format!("`{}` is written, but there is no store to it", tensor.name), place);
             continue;
         };
+        let (serial, plain): (Vec<&Stored<'_>>, Vec<&Stored<'_>>) = stores.iter().partition(|store| store.serial > 0);
+        let first = if plain.is_empty() { serial } else { plain };
+        let repeats = |store: &&&Stored<'_>| {
+            let is_named = |axis: &AxisId| kernel.axis(*axis).extent == Dim::ONE || store.names(*axis);
+            store.is_computed() || !store.axes.iter().all(is_named)
+        };
+        if let Some(store) =
+            first.iter().find(repeats).filter(|store| store.serial > 0 && tensor.access == Access::Write)
+        {
+            let message =
+                format!("a tensor has its first values before a serial loop stores elements again: `{}`", tensor.name);
+            report.add(store.line, Code::BadKernel, message, place);
+            continue;
+        }
         let count = Bound::from(tensor.ty.shape.count());
-        let stored = stores.iter().try_fold(Bound::fixed(0), |sum, store| {
+        let stored = first.iter().try_fold(Bound::fixed(0), |sum, store| {
             let elements = Bound::from(iterations(kernel, store.axes.as_slice())?);
             sum.plus(elements)
         });
@@ -64,6 +92,15 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             report.add(last.line, Code::BadKernel, message, place);
         }
     }
+}
+
+/// An axis of the `for`s around a serial store that is not, alone, one and the same index of every access to the tensor.
+fn shared_axis(kernel: &Kernel, accesses: &Accesses<'_>, store: &Stored<'_>) -> Option<AxisId> {
+    let stores = accesses.stores.iter().filter(|held| held.tensor == store.tensor).map(|held| held.index);
+    let loads = accesses.loads.iter().filter(|held| held.load.tensor == store.tensor).map(|held| &*held.load.index);
+    let all: Vec<&[Index]> = stores.chain(loads).collect();
+    let is_alone = |axis: AxisId| (0..store.index.len()).any(|at| all.iter().all(|i| i[at].as_axis() == Some(axis)));
+    store.fors().iter().copied().find(|&axis| kernel.axis(axis).extent != Dim::ONE && !is_alone(axis))
 }
 
 /// How often loops over these axes run, if the limits of split axes let that be told: the pair of `p` and `i in 8 while 8*p + i < 28` runs

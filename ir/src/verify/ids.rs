@@ -35,7 +35,9 @@ pub(super) fn unknown_id(kernel: &Kernel) -> Option<String> {
             check("local", local.0, locals);
             expr(value, &mut check);
         }
-        Statement::For(held, _) => held.iter().for_each(|axis| check("axis", axis.0, axes)),
+        Statement::For(held, _) | Statement::Serial(held, _) => {
+            held.iter().for_each(|axis| check("axis", axis.0, axes))
+        }
         Statement::Reduce { axes: held, lets, results } => {
             held.iter().for_each(|axis| check("axis", axis.0, axes));
             for (local, value) in lets.iter().map(|(l, v)| (l, v)).chain(results.iter().map(|r| (&r.local, &r.value))) {

@@ -23,6 +23,7 @@ pub fn verify_kernel(kernel: &Kernel) -> Vec<Finding> {
         local_lines: vec![None; kernel.locals.len()],
         axes_in_scope: Vec::new(),
         locals_in_scope: Vec::new(),
+        in_serial: false,
     };
     checker.signature();
     checker.block(&kernel.body);
@@ -48,6 +49,8 @@ struct Checker<'k, 'r> {
     local_lines: Vec<Option<u32>>,
     axes_in_scope: Vec<AxisId>,
     locals_in_scope: Vec<LocalId>,
+    /// Whether the statement at hand is in a serial loop.
+    in_serial: bool,
 }
 
 impl Checker<'_, '_> {
@@ -95,6 +98,18 @@ impl Checker<'_, '_> {
                 let outer = self.axes_in_scope.len();
                 self.loops(axes);
                 self.block(body);
+                self.axes_in_scope.truncate(outer);
+            }
+            Statement::Serial(axes, body) => {
+                let outer = self.axes_in_scope.len();
+                self.loops(axes);
+                if !body.iter().all(|statement| matches!(statement, Statement::Let(..) | Statement::Store { .. })) {
+                    let message = "a serial loop holds nothing but lets and stores";
+                    self.add(self.line, Code::BadKernel, message.to_owned());
+                }
+                let around = std::mem::replace(&mut self.in_serial, true);
+                self.block(body);
+                self.in_serial = around;
                 self.axes_in_scope.truncate(outer);
             }
             Statement::Reduce { axes, lets, results } => {
@@ -178,8 +193,8 @@ impl Checker<'_, '_> {
             self.expr(&Expr::Index(index.clone()));
             let mut has_value = false;
             Expr::Index(index.clone()).for_each(&mut |x| has_value |= !matches!(x, Expr::Index(_)));
-            if has_value {
-                let message = "the place of a store depends on axes alone, so that no two iterations share it";
+            if has_value && !self.in_serial {
+                let message = "the place of a store outside of serial loops depends on axes alone";
                 self.add(self.line, Code::BadKernel, message.to_owned());
             }
         }
@@ -187,6 +202,10 @@ impl Checker<'_, '_> {
         self.rank(tensor, index.len());
         if held.access == Access::Read {
             self.add(self.line, Code::BadKernel, format!("`{}` is only read, and stored here", held.name));
+        }
+        if held.access == Access::Update && self.in_serial {
+            let message = format!("a serial loop updates nothing in place: `{}` is stored here", held.name);
+            self.add(self.line, Code::BadKernel, message);
         }
         if let Some(dtype) = dtype.filter(|&dtype| dtype != held.ty.dtype) {
             let message =
@@ -213,7 +232,7 @@ impl Checker<'_, '_> {
         expr.for_each(&mut |x| {
             if let Expr::Load(load) = x {
                 self.rank(load.tensor, load.index.len());
-                if self.kernel.tensor(load.tensor).access == Access::Write {
+                if self.kernel.tensor(load.tensor).access == Access::Write && !self.in_serial {
                     let load = load_text(load, &self.names);
                     self.add(self.line, Code::BadKernel, format!("a tensor that is written is not loaded: `{load}`"));
                 }

@@ -178,7 +178,8 @@ impl<'k> Ranges<'k> {
             Expr::Index(index) => self.index(index),
             Expr::Extent(dim) => Some(Range::point(Bound::from(*dim))),
             Expr::Local(local) => self.locals[local.0 as usize],
-            Expr::Check(_, bound) => Some(Range::below(*bound)),
+            Expr::Check(_, bound, _) => Some(Range::below(*bound)),
+            Expr::Random { bits, .. } => Some(Range::below(Dim::fixed(1_usize.checked_shl(*bits)?))),
             Expr::Cast(DType::I64, x) => self.value(x),
             Expr::Select(_, a, b) => Some(self.value(a)?.union(self.value(b)?)),
             Expr::Unary(Unary::Neg, x) if self.is_i64(x) => self.value(x)?.times(-1),
@@ -219,7 +220,7 @@ impl<'k> Ranges<'k> {
         for statement in statements {
             match statement {
                 Statement::Let(local, value) => self.locals[local.0 as usize] = self.value(value),
-                Statement::For(_, body) => self.define(body),
+                Statement::For(_, body) | Statement::Serial(_, body) => self.define(body),
                 Statement::Reduce { axes, lets, results } => {
                     for (local, value) in lets {
                         self.locals[local.0 as usize] = self.value(value);

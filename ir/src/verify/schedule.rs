@@ -70,12 +70,12 @@ fn is_innermost(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool
             let is_last = axes.last() == Some(&axis) && !body.iter().any(is_loop);
             is_tile || is_last || is_innermost(kernel, body, axis)
         }
-        Statement::Let(..) | Statement::Store { .. } => false,
+        Statement::Let(..) | Statement::Serial(..) | Statement::Store { .. } => false,
     })
 }
 
 fn is_loop(statement: &Statement) -> bool {
-    matches!(statement, Statement::For(..))
+    matches!(statement, Statement::For(..) | Statement::Serial(..))
 }
 
 fn unrolled(kernel: &Kernel) -> Checked {

@@ -62,9 +62,19 @@ pub(super) fn check(kernel: &Kernel, names: &Names, expr: &Expr) -> Result<DType
             same(then, otherwise)
         }
         Expr::Cast(to, x) => dtype(x).map(|_| *to),
-        Expr::Check(x, _) => {
+        Expr::Check(x, ..) => {
             let found = dtype(x)?;
             needs(found == DType::I64, "an i64 is needed in a check", x, found).map(|()| DType::I64)
+        }
+        Expr::Random { bits, seed, stream, position } => {
+            for operand in [seed, stream, position] {
+                let found = dtype(operand)?;
+                needs(found == DType::I64, "an i64 is needed in `random`", operand, found)?;
+            }
+            match bits {
+                1..=31 => Ok(DType::I32),
+                _ => Err(format!("`random` gives 1 to 31 bits: found {bits}")),
+            }
         }
     }
 }

@@ -34,8 +34,10 @@ const NUMBERS: [f64; 12] =
     [0.0, -0.0, 1.0, -1.0, 2.0, 0.1, -0.5, 1e-7, 1e300, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 
 /// Names that mean something else in some places. Those of one kind differ in `at`.
-const WORDS: [&str; 15] =
-    ["exp", "of", "where", "inf_f32", "sum", "max", "f32", "for", "in", "index", "true", "and", "check", "out", "axes"];
+const WORDS: [&str; 16] = [
+    "exp", "of", "where", "inf_f32", "sum", "max", "f32", "for", "in", "index", "true", "and", "check", "out", "axes",
+    "serial",
+];
 
 /// A kernel with every form of statement, expression and schedule in reach.
 pub fn kernel(random: &mut Random) -> Kernel {
@@ -124,7 +126,8 @@ fn block(
                     Vec::new()
                 };
                 scope.truncate(outer);
-                statements.push(Statement::For(axes, body));
+                let is_serial = random.chance(30);
+                statements.push(if is_serial { Statement::Serial(axes, body) } else { Statement::For(axes, body) });
             }
             1 if !undefined.is_empty() => {
                 let axes = take(random, 3);
@@ -179,7 +182,16 @@ fn expr(kernel: &Kernel, random: &mut Random, depth: usize, scope: &[AxisId], kn
         4 => Expr::compare(*random.pick(Comparison::ALL), operand(random), operand(random)),
         5 => Expr::select(operand(random), operand(random), operand(random)),
         6 if random.chance(50) => Expr::cast(*random.pick(&DType::ALL), operand(random)),
-        6 => Expr::Check(Box::new(operand(random)), dim(random)),
+        6 => {
+            let site = random.pick(&["", "gather at model.rs:12:9"]).to_string();
+            Expr::Check(Box::new(operand(random)), dim(random), site)
+        }
+        7 if random.chance(30) => Expr::Random {
+            bits: 1 + random.below(31) as u32,
+            seed: Box::new(operand(random)),
+            stream: Box::new(operand(random)),
+            position: Box::new(operand(random)),
+        },
         _ => load(kernel, random, depth - 1, scope, known),
     }
 }

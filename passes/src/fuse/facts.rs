@@ -6,6 +6,9 @@ use kiln_ir::{AxisId, Binary, Body, Dim, Expr, Graph, Index, Kind, Op, Unary, Va
 
 use crate::bounds::{self, Range};
 
+/// Scalar operations of one random number; four neighbours share the work of a block.
+pub const RANDOM_COST: usize = 30;
+
 /// A read of a value that has its own place: an input, a constant, or a value of some kernel.
 #[derive(Clone, Debug)]
 pub struct Read {
@@ -24,10 +27,14 @@ pub struct Facts {
     pub kind: Kind,
     /// The axes of the result.
     pub result: Vec<Dim>,
-    /// The axes of the reduction; empty for what is not one.
+    /// The axes of the reduction, or the steps of a sweep; empty for what has neither.
     pub reduction: Vec<Dim>,
     /// What it reads.
     pub reads: Vec<Read>,
+    /// Whether an index value is checked on the way.
+    pub checks: bool,
+    /// The axis along which the value is swept, which is therefore no loop around its steps.
+    pub swept: Option<usize>,
     /// Roughly the scalar operations for one position of all axes.
     pub cost: usize,
 }
@@ -59,19 +66,23 @@ pub fn body(graph: &Graph, value: ValueId) -> Body {
 pub fn facts(graph: &Graph, value: ValueId, in_place: &dyn Fn(ValueId) -> bool) -> Facts {
     let body = body(graph, value);
     let result = graph.ty(value).shape.0.clone();
-    let axes: Vec<Dim> = result.iter().chain(&body.reduction).copied().collect();
+    let axes: Vec<Dim> = result.iter().chain(body.inner()).copied().collect();
     let max_batch = graph.max_batch.unwrap_or(1);
     let mut walk = Walk {
         graph,
         in_place,
         ranges: &|id| bounds::of_extent(axes[id.0 as usize], max_batch),
         reads: Vec::new(),
+        checks: false,
         cost: 0,
     };
-    let value_expr = body.value.substitute_axes(&mut |id| unit_axis(id, axes[id.0 as usize]));
-    walk.expr(&value_expr, &graph.operands(value), false);
-    let (reads, cost) = (walk.reads, walk.cost);
-    Facts { kind: body.kind, result, reduction: body.reduction, reads, cost }
+    body.for_each_expr(&mut |expr| {
+        let expr = expr.substitute_axes(&mut |id| unit_axis(id, axes[id.0 as usize]));
+        walk.expr(&expr, &graph.operands(value), false);
+    });
+    let Walk { reads, checks, cost, .. } = walk;
+    let swept = body.sweep.as_ref().map(|sweep| sweep.axis);
+    Facts { kind: body.kind, result, reduction: body.inner().to_vec(), reads, checks, swept, cost }
 }
 
 /// The axis, or 0 where there is only one position.
@@ -86,6 +97,7 @@ pub fn cost(expr: &Expr) -> usize {
         total += match x {
             Expr::Unary(op, _) if op.is_transcendental() => 20,
             Expr::Binary(Binary::Pow | Binary::Rem, ..) => 20,
+            Expr::Random { .. } => RANDOM_COST,
             Expr::Unary(Unary::Sqrt, _) | Expr::Binary(Binary::Div, ..) => 4,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Select(..) => 1,
             _ => 0,
@@ -107,7 +119,7 @@ pub fn in_place(graph: &Graph) -> BTreeMap<ValueId, bool> {
 
 fn is_free(graph: &Graph, value: ValueId, found: &BTreeMap<ValueId, bool>) -> bool {
     let body = body(graph, value);
-    if !body.reduction.is_empty() {
+    if !body.reduction.is_empty() || matches!(body.kind, Kind::Gather | Kind::Sweep) {
         return false;
     }
     let operands = graph.operands(value);
@@ -128,6 +140,7 @@ struct Walk<'a> {
     in_place: &'a dyn Fn(ValueId) -> bool,
     ranges: &'a dyn Fn(AxisId) -> Range,
     reads: Vec<Read>,
+    checks: bool,
     cost: usize,
 }
 
@@ -135,19 +148,23 @@ impl Walk<'_> {
     fn expr(&mut self, expr: &Expr, operands: &[ValueId], guarded: bool) {
         self.cost += cost(expr);
         let mut loads = Vec::new();
-        expr.for_each(&mut |x| {
-            if let Expr::Load(load) = x {
-                loads.push(load.clone());
-            }
+        expr.for_each(&mut |x| match x {
+            Expr::Load(load) => loads.push(load.clone()),
+            Expr::Check(..) => self.checks = true,
+            _ => {}
         });
         for load in loads {
-            let value = operands[load.tensor.0 as usize];
+            // A sweep reads its own result.
+            let Some(&value) = operands.get(load.tensor.0 as usize) else { continue };
             let ty = self.graph.ty(value);
             let index: Vec<Index> = load.index.iter().map(|index| bounds::simplify(index, self.ranges)).collect();
             let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| bounds::is_inside(index, dim, self.ranges));
             let guarded = guarded || (load.fill.is_some() && !inside);
             if (self.in_place)(value) {
-                let inner = body(self.graph, value).value.substitute_axes(&mut |id| index[id.0 as usize].clone());
+                // What the values in the index read is in `loads`, and means other operands than those of the value inside.
+                let opaque = |i: &Index| i.substitute(&mut Index::axis, &mut |_| Expr::Extent(Dim::ONE));
+                let at: Vec<Index> = index.iter().map(opaque).collect();
+                let inner = body(self.graph, value).value.substitute_axes(&mut |id| at[id.0 as usize].clone());
                 self.expr(&inner, &self.graph.operands(value), guarded);
             } else {
                 self.reads.push(Read { value, index, guarded });

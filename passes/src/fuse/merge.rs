@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use kiln_ir::{Dim, Kind, ValueId};
+use kiln_ir::{Dim, Index, Kind, ValueId};
 
 use super::Fusion;
 use super::domain::Domain;
+use super::facts::Read;
 
 /// Fewer iterations than this of the shared loops leave threads without work.
 const MIN_PARALLEL: usize = 16;
@@ -67,7 +68,14 @@ impl Fusion<'_> {
         if !contractions.iter().chain(&windows).all(outside) {
             return None;
         }
-        if self.repeats_much(members) {
+        // What is read at a place that is a value has to be there before as well.
+        let found = |read: &Read| read.index.iter().any(|index| has_value(index)) && members.contains(&read.value);
+        if members.iter().any(|member| self.facts[member].reads.iter().any(found)) {
+            return None;
+        }
+        // The steps of a sweep are all that its kernel does.
+        let swept = members.len() > 1 && members.iter().any(|member| self.facts[member].kind == Kind::Sweep);
+        if swept || self.repeats_much(members) || members.iter().any(|&member| self.is_thrown_away(member, members)) {
             return None;
         }
         let domain = Domain::of(members, &self.facts)?;
@@ -121,4 +129,10 @@ impl Fusion<'_> {
         let users = self.reach.members[group].iter().flat_map(|&member| &self.reach.users[member]);
         users.map(|&user| self.reach.group[user]).filter(move |&user| user != group)
     }
+}
+
+fn has_value(index: &Index) -> bool {
+    let mut found = false;
+    index.for_each_value(&mut |_| found = true);
+    found
 }

@@ -214,7 +214,9 @@ impl<'g> Fusion<'g> {
     fn dissolve_cheap(&mut self) {
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             let members = &self.groups[&group];
-            let pointwise = members.iter().all(|member| !self.facts[member].reduces());
+            let pointwise = members
+                .iter()
+                .all(|&member| !self.facts[&member].reduces() && !self.is_thrown_away(member, self.users(member)));
             let cost: usize = members.iter().map(|member| self.facts[member].cost).sum();
             let outside: BTreeSet<usize> = (members.iter().flat_map(|&member| self.users(member)))
                 .map(|user| self.group_of[user])
@@ -230,6 +232,13 @@ impl<'g> Fusion<'g> {
                 self.groups.remove(&group);
             }
         }
+    }
+
+    /// Whether a value checks an index although some of `readers` has no use for it outside of a range: there the index may be one that
+    /// nobody gave.
+    fn is_thrown_away(&self, value: ValueId, readers: &[ValueId]) -> bool {
+        let reads = |reader: &ValueId| self.facts[reader].reads.iter().any(|read| read.value == value && read.guarded);
+        self.facts[&value].checks && readers.iter().any(reads)
     }
 
     /// Whether a value is read outside its kernel.

@@ -40,9 +40,14 @@ pub struct Emitted {
 pub fn kernel(cx: &Context<'_>, name: &str, members: &[ValueId], stored: &[ValueId]) -> Emitted {
     let domain = Domain::of(members, &cx.facts).expect("fuse merges only what has shared loops");
     let mut emitter = Emitter::new(cx, members, domain);
-    emitter.reductions();
-    emitter.shared_stores(stored);
-    emitter.inner_stores(stored);
+    match members {
+        [member] if cx.facts[member].kind == Kind::Sweep => emitter.sweep(*member),
+        _ => {
+            emitter.reductions();
+            emitter.shared_stores(stored);
+            emitter.inner_stores(stored);
+        }
+    }
     emitter.finish(name)
 }
 
@@ -257,7 +262,7 @@ impl<'a> Emitter<'a> {
         places.map(|place| place.map_or(Index::constant(0), |place| Index::axis(self.shared[place]))).collect()
     }
 
-    fn axis(&mut self, name: &str, extent: Dim) -> AxisId {
+    pub(super) fn axis(&mut self, name: &str, extent: Dim) -> AxisId {
         let name = free_name(name, &|name| self.axes.iter().any(|axis| axis.name == name));
         self.axes.push(Axis { name, extent, limit: None });
         AxisId(self.axes.len() as u32 - 1)
@@ -273,7 +278,7 @@ impl<'a> Emitter<'a> {
         LocalId(self.locals.len() as u32 - 1)
     }
 
-    fn output(&mut self, member: ValueId) -> TensorId {
+    pub(super) fn output(&mut self, member: ValueId) -> TensorId {
         self.tensor(member, self.cx.graph.ty(member).clone(), Access::Write)
     }
 

@@ -3,7 +3,7 @@
 //! Outside, the load is its fill value: not the formula at some other position, and not the formula of the fill value. So either the
 //! guard moves to the one load inside, where that is out of range exactly when this is, or a choice over the range stands around the formula.
 
-use kiln_ir::{Atom, Binary, Comparison, DType, Dim, Expr, Index, Number, ValueId};
+use kiln_ir::{Atom, Binary, Comparison, DType, Dim, Expr, Index, Kind, Number, ValueId};
 
 use super::emit::Emitter;
 use crate::bounds;
@@ -14,6 +14,10 @@ impl Emitter<'_> {
     pub(super) fn load(&mut self, value: ValueId, index: Vec<Index>, fill: Option<Number>) -> Expr {
         let graph = self.cx.graph;
         let ty = graph.ty(value).clone();
+        if self.is_member(value) && self.cx.facts[&value].kind == Kind::Sweep {
+            // The result so far.
+            return self.load_tensor(value, ty, &index, fill);
+        }
         let inside = index.iter().zip(&ty.shape.0).all(|(index, &dim)| bounds::is_inside(index, dim, &self.ranges()));
         let Some(number) = fill.filter(|_| !inside) else { return self.value(value, index) };
         if !self.is_member(value) && self.cx.is_materialised(value) {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiln_ir::kernel::{Kernel, Local, Statement};
+use kiln_ir::kernel::{Access, Kernel, Local, Statement};
 use kiln_ir::{AxisId, DType, Expr, LocalId};
 
 use super::tidy;
@@ -12,9 +12,11 @@ use crate::tile::rewrite::axes_of;
 
 /// Hoists into the shared loops, never out of them.
 pub fn run(kernel: &mut Kernel) {
+    // What is loaded from here has another value in the next step of a serial loop.
+    let written = kernel.tensors.iter().map(|tensor| tensor.access != Access::Read).collect();
     let dtypes: Vec<DType> = kernel.tensors.iter().map(|tensor| tensor.ty.dtype).collect();
     let names: Vec<String> = kernel.tensors.iter().map(|tensor| tensor.name.clone()).collect();
-    let mut hoisting = Hoisting { locals: std::mem::take(&mut kernel.locals), dtypes, names };
+    let mut hoisting = Hoisting { locals: std::mem::take(&mut kernel.locals), dtypes, names, written };
     kernel.body = match std::mem::take(&mut kernel.body) {
         body if body.len() != 1 => hoisting.block(body),
         mut body => match body.remove(0) {
@@ -30,6 +32,7 @@ struct Hoisting {
     locals: Vec<Local>,
     dtypes: Vec<DType>,
     names: Vec<String>,
+    written: Vec<bool>,
 }
 
 impl Hoisting {
@@ -70,7 +73,11 @@ impl Hoisting {
             return expr.clone();
         }
         let mut free = axes_of(expr).iter().all(|axis| !axes.contains(axis));
-        expr.for_each(&mut |x| free &= !matches!(x, Expr::Local(id) if bound.contains(id)));
+        expr.for_each(&mut |x| match x {
+            Expr::Local(id) => free &= !bound.contains(id),
+            Expr::Load(load) => free &= !self.written[load.tensor.0 as usize],
+            _ => {}
+        });
         if !free {
             return expr.map_operands(&mut |x| self.expr(x, axes, bound, hoisted, new));
         }
@@ -105,7 +112,7 @@ fn inside(statements: &[Statement], axes: &mut BTreeSet<AxisId>, locals: &mut BT
     for statement in statements {
         match statement {
             Statement::Let(local, _) => locals.extend([*local]),
-            Statement::For(own, inner) => {
+            Statement::For(own, inner) | Statement::Serial(own, inner) => {
                 axes.extend(own);
                 inside(inner, axes, locals);
             }

@@ -20,6 +20,7 @@ mod emit;
 mod guard;
 mod hoist;
 mod state;
+mod sweep;
 pub(crate) mod tidy;
 mod values;
 

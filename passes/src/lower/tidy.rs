@@ -13,7 +13,7 @@ pub fn run(kernel: &mut Kernel) {
     loop {
         let mut uses = BTreeMap::new();
         count_block(&kernel.body, &mut uses);
-        let body = map_exprs(&block(&kernel.body, &uses), &mut choices);
+        let body = map_exprs(&block(&kernel.body, &uses), &mut decided);
         if body == kernel.body {
             break;
         }
@@ -54,7 +54,7 @@ fn count_direct(statements: &[Statement], uses: &mut Uses) {
                 count(value, uses);
                 index.iter().for_each(|component| count(&Expr::Index(component.clone()), uses));
             }
-            Statement::For(..) | Statement::Reduce { .. } => {}
+            Statement::For(..) | Statement::Serial(..) | Statement::Reduce { .. } => {}
         }
     }
 }
@@ -63,7 +63,7 @@ fn count_block(statements: &[Statement], uses: &mut Uses) {
     count_direct(statements, uses);
     for statement in statements {
         match statement {
-            Statement::For(_, inner) => count_block(inner, uses),
+            Statement::For(_, inner) | Statement::Serial(_, inner) => count_block(inner, uses),
             Statement::Reduce { lets, results, .. } => {
                 lets.iter().for_each(|(_, value)| count(value, uses));
                 results.iter().for_each(|result| count(&result.value, uses));
@@ -112,6 +112,7 @@ fn block(statements: &[Statement], uses: &Uses) -> Vec<Statement> {
                 }
             }
             Statement::For(axes, inner) => result.push(Statement::For(axes, block(&inner, uses))),
+            Statement::Serial(axes, inner) => result.push(Statement::Serial(axes, block(&inner, uses))),
             Statement::Reduce { axes, lets, results } => result.push(reduce(axes, lets, results, uses)),
             store => result.push(store),
         }
@@ -142,9 +143,9 @@ fn replace(statements: &[Statement], moved: &BTreeMap<LocalId, Expr>) -> Vec<Sta
     map_exprs(statements, &mut |expr| replaced(expr, moved))
 }
 
-/// `select(c, select(c, a, ..), b)` is `select(c, a, b)`: part of a concatenation is guarded by the condition that chooses it.
-fn choices(expr: &Expr) -> Expr {
-    match expr.map_operands(&mut choices) {
+/// What an expression around has decided. `select(c, select(c, a, ..), b)` is `select(c, a, b)`: part of a concatenation is guarded by the condition that chooses it.
+fn decided(expr: &Expr) -> Expr {
+    match expr.map_operands(&mut decided) {
         Expr::Select(condition, yes, no) => {
             let yes = match *yes {
                 Expr::Select(again, inner, _) if again == condition => inner,
@@ -156,6 +157,11 @@ fn choices(expr: &Expr) -> Expr {
             };
             Expr::Select(condition, yes, no)
         }
+        // What is in range is not checked against it again.
+        Expr::Check(x, bound, site) => match *x {
+            Expr::Check(_, held, _) if held == bound => *x,
+            _ => Expr::Check(x, bound, site),
+        },
         other => other,
     }
 }
@@ -175,7 +181,7 @@ fn bound(statements: &[Statement], order: &mut Vec<LocalId>) {
     for statement in statements {
         match statement {
             Statement::Let(local, _) => order.push(*local),
-            Statement::For(_, inner) => bound(inner, order),
+            Statement::For(_, inner) | Statement::Serial(_, inner) => bound(inner, order),
             Statement::Reduce { lets, results, .. } => {
                 order.extend(lets.iter().map(|(local, _)| *local));
                 order.extend(results.iter().map(|result| result.local));
@@ -189,6 +195,7 @@ fn rebound(statements: Vec<Statement>, number: &dyn Fn(LocalId) -> LocalId) -> V
     let rename = |statement| match statement {
         Statement::Let(local, value) => Statement::Let(number(local), value),
         Statement::For(axes, inner) => Statement::For(axes, rebound(inner, number)),
+        Statement::Serial(axes, inner) => Statement::Serial(axes, rebound(inner, number)),
         Statement::Reduce { axes, lets, results } => Statement::Reduce {
             axes,
             lets: lets.into_iter().map(|(local, value)| (number(local), value)).collect(),

@@ -1,11 +1,21 @@
 //! The formulas of values inside a kernel: what is loaded, what is bound to a name, and what is written out where it is used.
 
 use kiln_ir::kernel::{Access, Statement};
-use kiln_ir::{AxisId, Dim, Expr, Index, Number, Op, Type, ValueId};
+use kiln_ir::{AxisId, Dim, Expr, Index, LocalId, Number, Op, Type, ValueId};
 
 use super::emit::Emitter;
 use crate::bounds::{self, Range};
 use crate::fuse::facts;
+
+/// A formula at a place: what its tensors and axes are.
+#[derive(Clone, Copy)]
+pub(super) struct Formula<'f> {
+    /// The value that it is of.
+    pub value: ValueId,
+    pub operands: &'f [ValueId],
+    /// By axis of the formula.
+    pub index: &'f [Index],
+}
 
 impl<'a> Emitter<'a> {
     /// The element of a value at an index over the kernel's axes.
@@ -39,23 +49,33 @@ impl<'a> Emitter<'a> {
     pub(super) fn formula(&mut self, value: ValueId, index: &[Index]) -> Expr {
         let body = facts::body(self.cx.graph, value);
         let operands = self.cx.graph.operands(value);
-        self.substitute(&body.value, &operands, index)
+        self.substitute(&body.value, Formula { value, operands: &operands, index })
     }
 
-    fn substitute(&mut self, expr: &Expr, operands: &[ValueId], index: &[Index]) -> Expr {
+    pub(super) fn substitute(&mut self, expr: &Expr, formula: Formula<'_>) -> Expr {
         match expr {
             Expr::Load(load) => {
-                let at = load.index.iter().map(|component| self.index(component, operands, index)).collect();
-                self.load(operands[load.tensor.0 as usize], at, load.fill)
+                let at = load.index.iter().map(|component| self.index(component, formula)).collect();
+                self.load(formula.operands[load.tensor.0 as usize], at, load.fill)
             }
-            Expr::Index(component) => Expr::Index(self.index(component, operands, index)),
-            _ => expr.map_operands(&mut |x| self.substitute(x, operands, index)),
+            Expr::Index(component) => Expr::Index(self.index(component, formula)),
+            Expr::Check(x, bound, _) => {
+                Expr::Check(Box::new(self.substitute(x, formula)), *bound, self.site(formula.value))
+            }
+            _ => expr.map_operands(&mut |x| self.substitute(x, formula)),
         }
     }
 
-    fn index(&mut self, component: &Index, operands: &[ValueId], index: &[Index]) -> Index {
+    /// Whose index a check is: the op as the user knows it, and its line.
+    fn site(&self, value: ValueId) -> String {
+        let node = self.cx.graph.node(value);
+        let name = if matches!(node.op, Op::CheckIndex(_)) { "index" } else { node.op.name() };
+        if node.place.is_none() { name.to_owned() } else { format!("{name} at {}", node.place) }
+    }
+
+    pub(super) fn index(&mut self, component: &Index, formula: Formula<'_>) -> Index {
         let replaced =
-            component.substitute(&mut |id| index[id.0 as usize].clone(), &mut |x| self.substitute(x, operands, index));
+            component.substitute(&mut |id| formula.index[id.0 as usize].clone(), &mut |x| self.substitute(x, formula));
         bounds::simplify(&replaced, &self.ranges())
     }
 
@@ -79,9 +99,18 @@ impl<'a> Emitter<'a> {
         if self.pure || self.speculative > 0 {
             return expr;
         }
+        let is_outer = |id: AxisId| self.shared.contains(&id);
+        let is_inner_local = |id: LocalId| self.inner.iter().any(|(local, _)| *local == id);
         let mut outer = true;
         for component in &key.1 {
-            component.for_each_axis(&mut |axis| outer &= self.shared.contains(&axis));
+            Expr::Index(component.clone()).for_each(&mut |x| match x {
+                Expr::Index(index) => index.for_each_axis(&mut |axis| outer &= is_outer(axis)),
+                Expr::Load(load) => {
+                    load.index.iter().for_each(|i| i.for_each_axis(&mut |axis| outer &= is_outer(axis)));
+                }
+                Expr::Local(id) => outer &= !is_inner_local(*id),
+                _ => {}
+            });
         }
         let held = match expr {
             Expr::Number(..) | Expr::Local(_) | Expr::Index(_) | Expr::Extent(_) => expr,

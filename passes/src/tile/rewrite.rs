@@ -58,7 +58,7 @@ pub fn renumber_axes(kernel: &mut Kernel) {
 fn looped(statements: &[Statement], axes: &mut Vec<AxisId>) {
     for statement in statements {
         match statement {
-            Statement::For(own, inner) => {
+            Statement::For(own, inner) | Statement::Serial(own, inner) => {
                 axes.extend(own);
                 looped(inner, axes);
             }
@@ -72,6 +72,7 @@ fn relooped(statements: Vec<Statement>, number: &dyn Fn(AxisId) -> AxisId) -> Ve
     let axes = |axes: Vec<AxisId>| axes.into_iter().map(number).collect();
     let statement = |statement| match statement {
         Statement::For(own, inner) => Statement::For(axes(own), relooped(inner, number)),
+        Statement::Serial(own, inner) => Statement::Serial(axes(own), relooped(inner, number)),
         Statement::Reduce { axes: own, lets, results } => Statement::Reduce { axes: axes(own), lets, results },
         other => other,
     };
@@ -89,20 +90,24 @@ fn store_indices(statement: Statement, index: &dyn Fn(&Index) -> Index) -> State
         Statement::Store { tensor, index: at, value } => {
             Statement::Store { tensor, index: at.iter().map(index).collect(), value }
         }
-        Statement::For(axes, inner) => {
-            Statement::For(axes, inner.into_iter().map(|statement| store_indices(statement, index)).collect())
-        }
+        Statement::For(axes, inner) => Statement::For(axes, stores_in(inner, index)),
+        Statement::Serial(axes, inner) => Statement::Serial(axes, stores_in(inner, index)),
         other => other,
     }
 }
 
-/// The expression with every index replaced.
+fn stores_in(statements: Vec<Statement>, index: &dyn Fn(&Index) -> Index) -> Vec<Statement> {
+    statements.into_iter().map(|statement| store_indices(statement, index)).collect()
+}
+
+/// The expression with every index replaced, those inside the values of an index first.
 pub fn expr_indices(expr: &Expr, index: &dyn Fn(&Index) -> Index) -> Expr {
     match expr {
-        Expr::Index(at) => Expr::Index(index(at)),
-        Expr::Load(load) => {
-            Expr::Load(Load { tensor: load.tensor, index: load.index.iter().map(index).collect(), fill: load.fill })
-        }
+        Expr::Index(_) | Expr::Load(_) => match expr.map_operands(&mut |x| expr_indices(x, index)) {
+            Expr::Index(at) => Expr::Index(index(&at)),
+            Expr::Load(load) => Expr::Load(Load { index: load.index.iter().map(index).collect(), ..load }),
+            other => other,
+        },
         _ => expr.map_operands(&mut |x| expr_indices(x, index)),
     }
 }

@@ -18,7 +18,9 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
         return;
     }
     // The last axis is the loop inside, unless there is no other, or a whole row is inside already.
-    let rows = inner.iter().any(|statement| matches!(statement, Statement::For(..) | Statement::Reduce { .. }));
+    let rows = inner
+        .iter()
+        .any(|statement| matches!(statement, Statement::For(..) | Statement::Serial(..) | Statement::Reduce { .. }));
     let written_out = axes.iter().position(|axis| kernel.schedule.unroll.contains(axis));
     let most = match written_out {
         Some(first) => first,
@@ -55,7 +57,9 @@ pub fn cost(kernel: &Kernel, statements: &[Statement], max_batch: usize) -> f64 
         .map(|statement| match statement {
             Statement::Let(_, value) => expr(value),
             Statement::Store { value, .. } => 1.0 + expr(value),
-            Statement::For(axes, inner) => trips(axes) * cost(kernel, inner, max_batch),
+            Statement::For(axes, inner) | Statement::Serial(axes, inner) => {
+                trips(axes) * cost(kernel, inner, max_batch)
+            }
             Statement::Reduce { axes, lets, results } => {
                 let bound: f64 = lets.iter().map(|(_, value)| expr(value)).sum();
                 let values: f64 = results.iter().map(|result| 1.0 + expr(&result.value)).sum();
@@ -69,7 +73,7 @@ pub fn cost(kernel: &Kernel, statements: &[Statement], max_batch: usize) -> f64 
 fn windows(kernel: &Kernel, statements: &[Statement]) -> bool {
     statements.iter().all(|statement| match statement {
         Statement::Reduce { axes, .. } => axes.iter().all(|axis| kernel.schedule.unroll.contains(axis)),
-        Statement::For(..) => false,
+        Statement::For(..) | Statement::Serial(..) => false,
         _ => true,
     })
 }

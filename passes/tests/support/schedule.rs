@@ -58,7 +58,7 @@ fn contract(kernel: &Kernel) {
 fn collect(statements: &[Statement], loops: &mut Vec<Vec<AxisId>>) {
     for statement in statements {
         match statement {
-            Statement::For(axes, inner) => {
+            Statement::For(axes, inner) | Statement::Serial(axes, inner) => {
                 loops.push(axes.clone());
                 collect(inner, loops);
             }

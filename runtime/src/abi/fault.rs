@@ -11,6 +11,16 @@ pub const FAULT_INDEX: u64 = 1;
 /// Code of the check that a number is finite.
 pub const FAULT_NOT_FINITE: u64 = 2;
 
+/// Code of the check that an index `value`, which counts from the end where it is negative, lies in `-bound..bound`.
+pub const FAULT_WRAPPED_INDEX: u64 = 3;
+
+/// What a kernel reports: the check, and in the higher bits the number of its row in [`Step::checks`](super::Step).
+pub const fn fault_code(check: u64, site: usize) -> u64 {
+    check | (site as u64) << SITE_SHIFT
+}
+
+const SITE_SHIFT: u32 = 8;
+
 /// Reports a failed check. Safety: `cell` points to a live cell.
 pub type ReportFaultFn = unsafe extern "C" fn(cell: *const FaultCell, code: u64, position: u64, value: i64, bound: i64);
 
@@ -29,6 +39,8 @@ pub struct FaultCell {
 pub struct Fault {
     /// Which check: one of the `FAULT_` constants.
     pub code: u64,
+    /// The row of [`Step::checks`](super::Step) that says whose check it is.
+    pub site: usize,
     /// Row-major position of the offending element in the tensor that was checked.
     pub position: u64,
     /// The value found.
@@ -61,7 +73,8 @@ impl FaultCell {
             return None;
         }
         let fault = Fault {
-            code,
+            code: code & ((1 << SITE_SHIFT) - 1),
+            site: (code >> SITE_SHIFT) as usize,
             position: *self.position.get_mut(),
             value: *self.value.get_mut(),
             bound: *self.bound.get_mut(),
@@ -73,9 +86,10 @@ impl FaultCell {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault { code, position, value, bound } = self;
+        let Fault { code, position, value, bound, .. } = self;
         match *code {
             FAULT_INDEX => write!(f, "index {value} at position {position} is outside 0..{bound}"),
+            FAULT_WRAPPED_INDEX => write!(f, "index {value} at position {position} is outside -{bound}..{bound}"),
             FAULT_NOT_FINITE => write!(f, "the value at position {position} is not finite"),
             _ => write!(f, "check {code} failed at position {position}: value {value}, bound {bound}"),
         }
@@ -97,5 +111,15 @@ mod tests {
         let fault = cell.take().expect("a fault was reported");
         assert_eq!(fault.to_string(), "index 12 at position 3 is outside 0..10");
         assert_eq!(cell.take(), None);
+    }
+
+    #[test]
+    fn a_code_has_the_check_and_its_site() {
+        let mut cell = FaultCell::default();
+        // SAFETY: the cell is live.
+        unsafe { report_fault(&cell, fault_code(FAULT_WRAPPED_INDEX, 300), 1, -5, 4) };
+        let fault = cell.take().expect("a fault was reported");
+        assert_eq!((fault.code, fault.site), (FAULT_WRAPPED_INDEX, 300));
+        assert_eq!(fault.to_string(), "index -5 at position 1 is outside -4..4");
     }
 }

@@ -164,6 +164,8 @@ pub struct Step {
     pub scratch_bytes: u64,
     /// Source place of the user's line, for messages: "lenet.rs:14:17".
     pub place: Cow<'static, str>,
+    /// Whose index each check is, by its number in fault codes: "gather at lenet.rs:14:17", or nothing where that is not known.
+    pub checks: Cow<'static, [Cow<'static, str>]>,
 }
 
 impl Program {

@@ -21,6 +21,7 @@ use std::path::Path;
 
 pub use backend::{Backend, Batch, Engine, EngineError};
 pub use compare::{Checks, Tolerance};
+pub use jit::{Elements, value_of};
 pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use tensors::{ReadError, TensorFile};

@@ -3,8 +3,8 @@
 use kiln_ir::{Code, Diagnostic, Dim};
 
 use super::rule::{Nonlinearity, RnnRule, Rule};
-use super::stack::zeros;
 use super::weights::{Sizes, Weights};
+use crate::creation::zeros;
 use crate::{Forward, Module, Scope, Tensor, Visitor};
 
 /// One step of a recurrent layer, for loops of one's own: input `[batch, input_size]` and states, each `[batch, hidden_size]`; without
@@ -57,11 +57,8 @@ impl<R: Rule<N>, const N: usize> Forward<Tensor> for RecurrentCell<R, N> {
     #[track_caller]
     fn forward(&self, x: Tensor) -> [Tensor; N] {
         let batch = x.shape().0.first().copied().unwrap_or(Dim::ONE);
-        let mut states = [x; N];
-        for state in &mut states {
-            *state = zeros(x, batch, self.sizes.hidden);
-        }
-        self.forward((x, states))
+        let nothing = zeros([batch, Dim::fixed(self.sizes.hidden)], x.dtype());
+        self.forward((x, [nothing; N]))
     }
 }
 

@@ -96,7 +96,7 @@ fn gates<const N: usize>(joined: Tensor) -> [Tensor; N] {
     let width = joined.shape().0.last().map_or(0, |dim| dim.factor) / N;
     let mut parts = [joined; N];
     for (at, part) in parts.iter_mut().enumerate() {
-        *part = joined.narrow(-1, at * width, width);
+        *part = joined.narrow(-1, (at * width) as i64, width);
     }
     parts
 }

@@ -4,6 +4,7 @@ use kiln_ir::{Code, Diagnostic, Dim, Shape};
 
 use super::rule::{LstmRule, Nonlinearity, RnnRule, Rule};
 use super::weights::{Sizes, Weights};
+use crate::creation::zeros;
 use crate::{Forward, Module, Scope, Tensor, Visitor, cat, stack};
 
 /// A recurrent layer over sequences: `let (output, [h]) = gru(x)`, `let (output, [h, c]) = lstm(x)`.
@@ -28,6 +29,7 @@ pub struct Recurrent<R: Rule<N>, const N: usize> {
     bias: bool,
     bidirectional: bool,
     batch_first: bool,
+    dropout: f64,
 }
 
 impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
@@ -43,6 +45,7 @@ impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
             bias: true,
             bidirectional: false,
             batch_first: false,
+            dropout: 0.0,
         };
         layer.with_weights()
     }
@@ -74,6 +77,12 @@ impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
         Recurrent { batch_first, ..self }
     }
 
+    /// In training, zeroes so many of the outputs of each layer but the last: [`Tensor::dropout`].
+    #[must_use]
+    pub fn dropout(self, p: f64) -> Self {
+        Recurrent { dropout: p, ..self }
+    }
+
     fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }
     }
@@ -98,7 +107,7 @@ impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
         let mut outputs = vec![x; time];
         for step in 0..time {
             let at = if reverse { time - 1 - step } else { step };
-            let input = inputs.narrow(1, at, 1).squeeze(1);
+            let input = inputs.narrow(1, at as i64, 1).squeeze(1);
             states = self.rule.step(input, weights.of_hidden(states[0]), states);
             states[0] = weights.projected(states[0]);
             outputs[at] = states[0];
@@ -163,7 +172,7 @@ impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
                 for (which, state) in first.iter_mut().enumerate() {
                     *state = match &states {
                         Some(given) => given[which][at],
-                        None => zeros(x, batch, self.sizes.state(which)),
+                        None => zeros([batch, Dim::fixed(self.sizes.state(which))], x.dtype()),
                     };
                 }
                 let (outputs, end) = self.run(&self.weights[at], sequence, first, direction == 1);
@@ -173,6 +182,9 @@ impl<R: Rule<N>, const N: usize> Recurrent<R, N> {
                 }
             }
             sequence = if steps.len() == 1 { steps[0] } else { cat(&steps, -1) };
+            if self.dropout != 0.0 && layer + 1 < self.layers {
+                sequence = sequence.dropout(self.dropout, Scope::is_training());
+            }
         }
         (if self.batch_first { sequence } else { sequence.transpose(0, 1) }, last)
     }
@@ -195,12 +207,6 @@ impl Recurrent<LstmRule, 2> {
         self.sizes.projection = (size > 0).then_some(size);
         self.with_weights()
     }
-}
-
-/// `[batch, width]` in the dtype of `like`.
-#[track_caller]
-pub(super) fn zeros(like: Tensor, batch: Dim, width: usize) -> Tensor {
-    Tensor::full(0.0, like.dtype()).broadcast(&Shape(vec![batch, Dim::fixed(width)]))
 }
 
 impl<R: Rule<N>, const N: usize> Module for Recurrent<R, N> {

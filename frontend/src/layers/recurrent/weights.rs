@@ -2,6 +2,7 @@
 
 use kiln_ir::Init;
 
+use crate::layers::optional;
 use crate::{Member, Parameter, Tensor, Visitor};
 
 /// Sizes of a layer.
@@ -92,13 +93,8 @@ impl Weights {
         }
     }
 
-    // A closure would hide the caller's place from `#[track_caller]`.
     #[track_caller]
-    #[allow(clippy::manual_map)]
     fn bias(&self, at: usize) -> Option<Tensor> {
-        match &self.biases {
-            Some(biases) => Some(biases[at].tensor()),
-            None => None,
-        }
+        optional(self.biases.as_ref().map(|biases| &biases[at]))
     }
 }

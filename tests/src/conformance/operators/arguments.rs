@@ -59,11 +59,6 @@ impl<'a> Args<'a> {
         self.arguments.get(name).filter(|argument| **argument != Argument::None)
     }
 
-    /// Whether an argument is there, `None` included.
-    pub fn has(&self, name: &str) -> bool {
-        self.arguments.contains_key(name)
-    }
-
     /// A tensor.
     pub fn tensor(&self, name: &str) -> Result<Tensor, Stop> {
         self.optional_tensor(name)?.ok_or_else(|| self.wrong(name, "a tensor"))
@@ -174,6 +169,12 @@ impl<'a> Args<'a> {
             None => Ok(default),
             Some(value) => self.count_of(name, value),
         }
+    }
+
+    /// Counts, as many as there are; one stands for a list of one.
+    pub fn counts_of(&self, name: &str) -> Result<Vec<usize>, Stop> {
+        let values = self.ints(name)?.ok_or_else(|| self.wrong(name, "a list of counts"))?;
+        values.into_iter().map(|value| self.count_of(name, value)).collect()
     }
 
     /// Counts, one for each of `N` axes; one number stands for all of them.

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use kiln::prelude::*;
-use kiln::runtime::Trainer;
+use kiln::runtime::{Input, Trainer};
 use kiln::{Compiler, Diagnostic, Function, Traced};
 use kiln_ir::interpret::Value;
 
-use super::super::jit::{Elements, value_of, with_inputs};
+use super::super::jit::{Elements, value_of};
 use super::super::tensors::{ReadError, TensorFile};
-use super::super::{Batch, Checks, EngineError, Outcome};
+use super::super::{Batch, Checks, EngineError, Outcome, Tolerance};
 use super::arguments::{Args, Stop};
 use super::file::{Argument, Case, ErrorCase, Expected};
 use super::rows::{self, Results};
@@ -24,30 +24,27 @@ pub fn check(op: &str, case: &Case, file: &TensorFile) -> Result<Outcome, ReadEr
         Ok(traced) => traced,
         Err(fault) => return Ok(Outcome::Failed(vec![fault.to_string()])),
     };
-    let mut batch: Batch = inputs.clone();
+    let mut batch = inputs.clone();
     for (at, output) in case.outputs.iter().enumerate() {
         if let Some(key) = &output.cotangent {
             batch.insert(format!("cotangent.{at}"), file.get(key)?.clone());
         }
     }
-    let run = match Run::new(traced, &batch) {
+    let run = match Run::new(traced, &batch, file) {
         Ok(run) => run,
         Err(error) => return Ok(Outcome::Failed(vec![error.to_string()])),
     };
     let count = case.outputs.len() + case.mutated.len();
     for (at, output) in case.outputs.iter().enumerate() {
-        let want = file.get(output.reference.as_ref().unwrap_or(&output.tensor))?;
-        run.compare(&result_name(at, count), want, output.dtype, output.tolerance.into(), &mut checks);
+        let key = output.reference.as_ref().unwrap_or(&output.tensor);
+        run.compare(&result_name(at, count), key, Some(output.dtype), output.tolerance.into(), &mut checks)?;
     }
     for (at, mutated) in case.mutated.iter().enumerate() {
-        let want = file.get(&mutated.tensor)?;
         let name = result_name(case.outputs.len() + at, count);
-        run.compare(&name, want, want.dtype, mutated.tolerance.into(), &mut checks);
+        run.compare(&name, &mutated.tensor, None, mutated.tolerance.into(), &mut checks)?;
     }
     for grad in &case.grads {
-        let want = file.get(&grad.tensor)?;
-        let (name, dtype) = (format!("d_{}", grad.of), grad.dtype.unwrap_or(want.dtype));
-        run.compare(&name, want, dtype, grad.tolerance.into(), &mut checks);
+        run.compare(&format!("d_{}", grad.of), &grad.tensor, grad.dtype, grad.tolerance.into(), &mut checks)?;
     }
     Ok(checks.outcome())
 }
@@ -60,7 +57,7 @@ pub fn check_error(op: &str, case: &ErrorCase, file: &TensorFile) -> Result<Outc
         Err(Fault::Diagnostics(_)) => return Ok(Outcome::Passed { worst: None }),
         Err(fault) => return Ok(Outcome::Failed(vec![fault.to_string()])),
     };
-    let fault = match Run::new(traced, &inputs) {
+    let fault = match Run::new(traced, &inputs, file) {
         Ok(_) => format!("no error, where PyTorch says: {}", case.message),
         Err(EngineError::Runtime(kiln::runtime::Error::Fault { .. })) => return Ok(Outcome::Passed { worst: None }),
         Err(error) => error.to_string(),
@@ -162,40 +159,65 @@ fn inputs(arguments: &BTreeMap<String, Argument>, file: &TensorFile) -> Result<B
 }
 
 /// A call that has run.
-struct Run(Trainer);
+struct Run<'f> {
+    trainer: Trainer,
+    file: &'f TensorFile,
+}
 
-impl Run {
-    /// Compiles and runs; cotangents that `batch` lacks are zero.
-    fn new(traced: Traced, batch: &Batch) -> Result<Run, EngineError> {
+impl<'f> Run<'f> {
+    /// Compiles and runs; what `batch` lacks (cotangents that the case has none for) is zero.
+    fn new(traced: Traced, batch: &Batch, file: &'f TensorFile) -> Result<Run<'f>, EngineError> {
         let entry = if traced.train.is_some() { "train_step" } else { "predict" };
         let graph = traced.train.as_ref().or(traced.predict.as_ref()).ok_or(EngineError::NoEntry("predict"))?;
-        let mut batch = batch.clone();
+        let mut given = BTreeMap::new();
         for (value, _) in graph.inputs() {
-            let ty = graph.ty(value);
-            batch
-                .entry(graph.name_of(value).to_owned())
-                .or_insert_with(|| Value::filled(ty.dtype, ty.shape.at(1), 0.0));
+            let (name, ty) = (graph.name_of(value), graph.ty(value));
+            let zeros = Value::filled(ty.dtype, ty.shape.at(1), 0.0);
+            let elements = match file.integers(name) {
+                Some(exact) => Elements::I64(exact.to_vec()),
+                None => Elements::new(batch.get(name).unwrap_or(&zeros)),
+            };
+            given.insert(name.to_owned(), elements);
         }
         let compiler = Compiler::new();
         let mut trainer = compiler.compile_traced(traced)?.jit(&compiler)?;
-        for (name, value) in &batch {
-            // What the function does not depend on has no slot, and what is data is given with the call.
+        for (name, elements) in &given {
+            // What is data is given with the call; what the function does not depend on has no slot.
             if let Ok(mut slot) = trainer.slot_mut(name) {
-                slot.bytes_mut().copy_from_slice(Elements::new(value)?.input().bytes());
+                slot.bytes_mut().copy_from_slice(elements.input().bytes());
             }
         }
-        with_inputs(&mut trainer, entry, &batch, |trainer, inputs| trainer.run(entry, inputs))?;
-        Ok(Run(trainer))
+        let slots = trainer.session().entry(entry)?.inputs.iter();
+        let names = slots.map(|&slot| &*trainer.program().slots[slot as usize].name);
+        let inputs: Vec<Input<'_>> = names.map(|name| given[name].input()).collect();
+        trainer.run(entry, &inputs)?;
+        Ok(Run { trainer, file })
     }
 
-    /// Compares an output, whose wanted elements may be stored in a wider dtype than it has.
-    fn compare(&self, name: &str, want: &Value, dtype: DType, tolerance: super::super::Tolerance, checks: &mut Checks) {
-        let got = match self.0.slot(name).map_err(EngineError::from).and_then(value_of) {
+    /// Compares an output with the tensor of a key, whose elements may be stored in a wider dtype than the output has.
+    fn compare(
+        &self,
+        name: &str,
+        key: &str,
+        dtype: Option<DType>,
+        tolerance: Tolerance,
+        checks: &mut Checks,
+    ) -> Result<(), ReadError> {
+        let want = self.file.get(key)?;
+        let got = match self.trainer.slot(name).map_err(EngineError::from).and_then(value_of) {
             Ok(got) => got,
-            Err(error) => return checks.fault(error.to_string()),
+            Err(error) => {
+                checks.fault(error.to_string());
+                return Ok(());
+            }
         };
-        let want = Value { dtype, ..want.clone() };
+        let want = Value { dtype: dtype.unwrap_or(want.dtype), ..want.clone() };
         checks.tensor(name, &got, &want, tolerance);
+        let exact = self.trainer.session().slot_as::<i64>(name).ok().zip(self.file.integers(key));
+        if exact.is_some_and(|(got, want)| got != want) {
+            checks.fault(format!("{name}: an element differs beyond 2^53"));
+        }
+        Ok(())
     }
 }
 

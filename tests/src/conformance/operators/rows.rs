@@ -2,9 +2,15 @@
 
 mod activations;
 mod attention;
+mod convolutions;
 mod distances;
 mod losses;
+mod norms;
 mod pointwise;
+mod pooling;
+mod products;
+mod reductions;
+mod views;
 
 use kiln::prelude::Tensor;
 
@@ -26,7 +32,19 @@ pub struct Results {
 
 /// The call of an operator.
 pub fn find(op: &str) -> Option<Call> {
-    let families = [pointwise::ROWS, activations::ROWS, losses::ROWS, distances::ROWS, attention::ROWS];
+    let families = [
+        activations::ROWS,
+        attention::ROWS,
+        convolutions::ROWS,
+        distances::ROWS,
+        losses::ROWS,
+        norms::ROWS,
+        pointwise::ROWS,
+        pooling::ROWS,
+        products::ROWS,
+        reductions::ROWS,
+        views::ROWS,
+    ];
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
