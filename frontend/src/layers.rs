@@ -6,6 +6,7 @@ mod dropout;
 mod linear;
 mod norm;
 mod pool;
+mod recurrent;
 mod upsample;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
@@ -19,6 +20,10 @@ pub use norm::{
 pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
+};
+pub use recurrent::{
+    Gru, GruCell, GruRule, Lstm, LstmCell, LstmRule, Nonlinearity, Recurrent, RecurrentCell, Rnn, RnnCell, RnnRule,
+    Rule,
 };
 pub use upsample::{Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};
 
