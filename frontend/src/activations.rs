@@ -1,4 +1,4 @@
-//! Activation functions that are composed of ops. Where a branch would overflow for values that are not its own, its argument is held back first:
+//! Activation functions that are composed of ops. Half types are computed in `f32` and rounded once, as PyTorch does. Where a branch would overflow for values that are not its own, its argument is held back first:
 //! an infinite derivative times a cotangent of zero would be NaN.
 
 use kiln_ir::{Code, Diagnostic, Dim};
@@ -31,17 +31,19 @@ impl Tensor {
     /// Source: Hendrycks and Gimpel, "Gaussian Error Linear Units".
     #[track_caller]
     pub fn gelu_with(self, approximation: GeluApproximation) -> Tensor {
+        let x = self.wide();
         let inner = match approximation {
-            GeluApproximation::None => (self * std::f64::consts::FRAC_1_SQRT_2).erf(),
-            GeluApproximation::Tanh => ((self + self * self * self * 0.044715) * SQRT_2_OVER_PI).tanh(),
+            GeluApproximation::None => (x * std::f64::consts::FRAC_1_SQRT_2).erf(),
+            GeluApproximation::Tanh => ((x + x * x * x * 0.044715) * SQRT_2_OVER_PI).tanh(),
         };
-        self * 0.5 * (inner + 1.0)
+        (x * 0.5 * (inner + 1.0)).to(self.dtype())
     }
 
     /// `x·σ(x)`.
     #[track_caller]
     pub fn silu(self) -> Tensor {
-        self * self.sigmoid()
+        let x = self.wide();
+        (x * x.sigmoid()).to(self.dtype())
     }
 
     /// `x·tanh(softplus(x))`.
@@ -49,28 +51,32 @@ impl Tensor {
     /// Source: Misra, "Mish: A Self Regularized Non-Monotonic Activation Function".
     #[track_caller]
     pub fn mish(self) -> Tensor {
-        self * self.softplus(1.0, 20.0).tanh()
+        let x = self.wide();
+        (x * x.softplus(1.0, 20.0).tanh()).to(self.dtype())
     }
 
     /// `log(1 + e^(βx))/β`, and `x` where `βx` is above `threshold`. PyTorch's defaults: 1 and 20. Gradient: `g·σ(βx)`, `g` above the threshold.
     #[track_caller]
     pub fn softplus(self, beta: f64, threshold: f64) -> Tensor {
-        let scaled = self * beta;
+        let x = self.wide();
+        let scaled = x * beta;
         let linear = scaled.gt(threshold);
         let bent = scaled.where_self(linear.logical_not(), 0.0).exp().log1p() / beta;
-        self.where_self(linear, bent)
+        x.where_self(linear, bent).to(self.dtype())
     }
 
     /// `log σ(x)`, as `min(x, 0) - log(1 + e^-|x|)`.
     #[track_caller]
     pub fn logsigmoid(self) -> Tensor {
-        self.minimum(0.0) - (-self.abs()).exp().log1p()
+        let x = self.wide();
+        (x.minimum(0.0) - (-x.abs()).exp().log1p()).to(self.dtype())
     }
 
     /// `x/(1 + |x|)`.
     #[track_caller]
     pub fn softsign(self) -> Tensor {
-        self / (self.abs() + 1.0)
+        let x = self.wide();
+        (x / (x.abs() + 1.0)).to(self.dtype())
     }
 
     /// `x` where positive, `α·(e^x - 1)` elsewhere. PyTorch's default: `alpha = 1`.
@@ -97,15 +103,16 @@ impl Tensor {
     pub fn selu(self) -> Tensor {
         const ALPHA: f64 = 1.673_263_242_354_377_2;
         const SCALE: f64 = 1.050_700_987_355_480_5;
-        self.exponential_below(ALPHA, 1.0) * SCALE
+        (self.wide().exponential_below(ALPHA, 1.0) * SCALE).to(self.dtype())
     }
 
     /// `x` where positive, `α·(e^(rate·x) - 1)` elsewhere.
     #[track_caller]
     fn exponential_below(self, alpha: f64, rate: f64) -> Tensor {
-        let positive = self.gt(0);
-        let below = self.where_self(positive.logical_not(), 0.0);
-        self.where_self(positive, (below * rate).expm1() * alpha)
+        let x = self.wide();
+        let positive = x.gt(0);
+        let below = x.where_self(positive.logical_not(), 0.0);
+        x.where_self(positive, (below * rate).expm1() * alpha).to(self.dtype())
     }
 
     /// `x` where positive, `slope·x` elsewhere. PyTorch's default: `negative_slope = 0.01`.
@@ -162,7 +169,7 @@ impl Tensor {
     /// `relu6(x + 3)/6`.
     #[track_caller]
     pub fn hardsigmoid(self) -> Tensor {
-        (self + 3.0).relu6() / 6.0
+        ((self.wide() + 3.0).relu6() / 6.0).to(self.dtype())
     }
 
     /// `x·relu6(x + 3)/6`.
@@ -170,7 +177,8 @@ impl Tensor {
     /// Source: Howard et al., "Searching for MobileNetV3".
     #[track_caller]
     pub fn hardswish(self) -> Tensor {
-        self * self.hardsigmoid()
+        let x = self.wide();
+        (x * x.hardsigmoid()).to(self.dtype())
     }
 
     /// `x` where it is above `threshold`, `value` elsewhere.

@@ -118,6 +118,12 @@ impl Tensor {
         if self.dtype().is_float() { self } else { self.to(DType::F32) }
     }
 
+    /// The dtype in which sums of this one are kept: half types as `f32`.
+    #[track_caller]
+    pub(crate) fn wide(self) -> Tensor {
+        self.to(kiln_ir::accumulator(self.dtype()))
+    }
+
     /// Whether each element is not zero.
     #[track_caller]
     pub fn to_bool(self) -> Tensor {

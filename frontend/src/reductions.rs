@@ -9,7 +9,7 @@ mod norms;
 mod softmax;
 mod statistics;
 
-use kiln_ir::{Code, DType, Diagnostic, Dim, accumulator, ops};
+use kiln_ir::{Code, DType, Diagnostic, Dim, ops};
 
 use crate::Tensor;
 
@@ -109,12 +109,6 @@ impl Tensor {
         let dims: Vec<Dim> = axes.iter().map(|&axis| shape.0[axis]).collect();
         let dtype = if self.dtype().is_float() { self.dtype() } else { DType::F32 };
         Tensor::extent(&dims, dtype)
-    }
-
-    /// The tensor in the dtype that its sums are kept in.
-    #[track_caller]
-    pub(crate) fn wide(self) -> Tensor {
-        self.to(accumulator(self.dtype()))
     }
 
     /// The axes of a reduction of real numbers.

@@ -2,9 +2,10 @@
 
 use std::ops::{Deref, Index};
 
-use kiln_ir::{Code, Diagnostic, ops};
+use kiln_ir::{Code, DType, Diagnostic, Dim, ops};
 
 use crate::Tensor;
+use crate::creation::positions;
 
 /// The parts that a tensor is taken apart into, in order: a slice of tensors.
 ///
@@ -75,6 +76,28 @@ impl Tensor {
                 Tensor::mistake(Diagnostic::new(Code::BadArgument, message))
             }
         }
+    }
+
+    /// [`Tensor::narrow`] from a start that is known only when the program runs: an integer tensor of rank 0, from the end if negative.
+    ///
+    /// Errors: K0102, K0103, K0104; a start from which the positions leave the axis stops the step.
+    #[track_caller]
+    pub fn narrow_at(self, axis: i64, start: Tensor, length: usize) -> Tensor {
+        let Some((_, extent)) = self.fixed_axis("narrow", axis) else { return Tensor::poison() };
+        if start.value().is_none() {
+            return start;
+        }
+        if start.rank() != 0 {
+            let message = format!("narrow needs a start of rank 0: found {}", start.ty());
+            return Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
+        }
+        if !matches!(start.dtype(), DType::U8 | DType::I32 | DType::I64) {
+            let message = format!("narrow needs a start that is an integer: found {}", start.ty());
+            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+        }
+        let start = start.to(DType::I64);
+        let start = (start + extent as i64).where_self(start.lt(0), start);
+        self.index_select(axis, positions(&[Dim::fixed(length)], 0) + start)
     }
 
     /// One position of an axis, without the axis; a negative one counts from the end. Any dtype.

@@ -3,7 +3,7 @@
 use kiln::functional::{cat, meshgrid, stack};
 use kiln::{Indexing, PadMode};
 
-use super::super::arguments::{Args, Stop};
+use super::super::arguments::{Args, Either, Stop};
 use super::super::file::Argument;
 use super::Row;
 
@@ -26,7 +26,11 @@ pub const ROWS: &[Row] = &[
     ("roll", |a| Ok(a.tensor("input")?.roll(&list(a, "shifts")?, &a.ints("dims")?.unwrap_or_default()).into())),
     ("narrow", |a| {
         let (x, axis, length) = (a.tensor("input")?, a.int("dim", 0)?, a.count("length", 0)?);
-        Ok(x.narrow(axis, a.int("start", 0)?, length).into())
+        Ok(match a.either("start")? {
+            Either::Tensor(start) => x.narrow_at(axis, start, length),
+            Either::Scalar(_) => x.narrow(axis, a.int("start", 0)?, length),
+        }
+        .into())
     }),
     ("select", |a| Ok(a.tensor("input")?.select(a.int("dim", 0)?, a.int("index", 0)?).into())),
     ("unfold", |a| {
