@@ -2,9 +2,10 @@
 
 use std::ops::{Deref, Index};
 
-use kiln_ir::{Code, Diagnostic, ops};
+use kiln_ir::{Code, DType, Diagnostic, Dim, ops};
 
 use crate::Tensor;
+use crate::creation::positions;
 
 /// The parts that a tensor is taken apart into, in order: a slice of tensors.
 ///
@@ -75,6 +76,35 @@ impl Tensor {
                 Tensor::mistake(Diagnostic::new(Code::BadArgument, message))
             }
         }
+    }
+
+    /// [`Tensor::narrow`] from a position that is known only when the program runs: a whole number, which counts from the end when it is negative.
+    /// Positions beyond the axis stop the step. Any dtype.
+    ///
+    /// An axis that does not exist is K0104, a `start` with axes K0102, one that is no whole number K0103, more positions than there are K0105. Gradient:
+    /// `g` with zeros around it.
+    #[track_caller]
+    pub fn narrow_at(self, axis: i64, start: Tensor, length: usize) -> Tensor {
+        let Some((axis, extent)) = self.fixed_axis("narrow_at", axis) else { return Tensor::poison() };
+        if start.value().is_none() {
+            return start;
+        }
+        let ty = start.ty();
+        let fault = if ty.rank() > 0 {
+            Some((Code::RankMismatch, format!("a start without axes: found {ty}")))
+        } else if ty.dtype.is_float() || ty.dtype == DType::Bool {
+            Some((Code::DTypeMismatch, format!("a whole number as its start: found {ty}")))
+        } else if length > extent {
+            Some((Code::BadArgument, format!("positions inside 0..{extent}: found {length}")))
+        } else {
+            None
+        };
+        if let Some((code, requirement)) = fault {
+            return Tensor::mistake(Diagnostic::new(code, format!("narrow_at needs {requirement}")));
+        }
+        let start = start.to(DType::I64);
+        let from = (start + extent as i64).where_self(start.lt(0), start);
+        self.index_select(axis as i64, from + positions(&[Dim::fixed(length)], 0))
     }
 
     /// One position of an axis, without the axis; a negative one counts from the end. Any dtype.

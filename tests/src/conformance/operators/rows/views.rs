@@ -26,7 +26,11 @@ pub const ROWS: &[Row] = &[
     ("roll", |a| Ok(a.tensor("input")?.roll(&list(a, "shifts")?, &a.ints("dims")?.unwrap_or_default()).into())),
     ("narrow", |a| {
         let (x, axis, length) = (a.tensor("input")?, a.int("dim", 0)?, a.count("length", 0)?);
-        Ok(x.narrow(axis, a.int("start", 0)?, length).into())
+        Ok(match a.get("start") {
+            Some(Argument::Int(start)) => x.narrow(axis, *start, length),
+            _ => x.narrow_at(axis, a.tensor("start")?, length),
+        }
+        .into())
     }),
     ("select", |a| Ok(a.tensor("input")?.select(a.int("dim", 0)?, a.int("index", 0)?).into())),
     ("unfold", |a| {
