@@ -62,7 +62,7 @@ fn every_value_has_a_line_of_the_users() {
                 .forward(x);
             let x = x.avg_pool2d(2).gelu().flatten(1, -1).softmax(1).log_softmax(-1);
             let product = batch["square"].matmul(batch["square"].transpose(0, 1)).var(&[0], 1.0, true);
-            let chosen = batch["x"].where_self(batch["mask"], 0.0).maximum(product).pad(&[[1, 1]], 0.0);
+            let chosen = batch["x"].where_self(batch["mask"], 0.0).maximum(product).pad(&[1, 1], 0.0);
             let joined = cat(&[stack(&[chosen, chosen * 2.0], 1).mean(&[1], false), x.unsqueeze(1).squeeze(1)], 1);
             1.0 - cross_entropy(joined, batch["labels"]) + mse_loss(batch["x"], batch["sample"].expand([1, 4]))
         });
