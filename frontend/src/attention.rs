@@ -1,6 +1,6 @@
 //! Attention.
 
-use kiln_ir::{Code, DType, Diagnostic, Dim, ops};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Shape};
 
 use crate::Tensor;
 use crate::arithmetic::broadcast_shape;
@@ -10,6 +10,8 @@ use crate::arithmetic::broadcast_shape;
 pub struct Attention {
     /// Which keys a query may see (`bool`), or what is added to their scores: it broadcasts to `[.., queries, keys]`.
     pub mask: Option<Tensor>,
+    /// The probability with which a weight is dropped; see [`Tensor::dropout`].
+    pub dropout_p: f64,
     /// Whether query `i` sees the keys `0..=i` only.
     pub is_causal: bool,
     /// What the products are multiplied by. `None`: `1/√features`.
@@ -21,7 +23,7 @@ pub struct Attention {
 const OP: &str = "scaled_dot_product_attention";
 
 impl Tensor {
-    /// `softmax(q·kᵀ·scale + mask)·v`. A query that may see no key gives zeros.
+    /// `dropout(softmax(q·kᵀ·scale + mask))·v`. A query that may see no key gives zeros.
     ///
     /// Shapes: query `[.., queries, features]`, key `[.., keys, features]`, value `[.., keys, out]` → `[.., queries, out]`; leading axes as
     /// [`Tensor::matmul`] takes them. With `enable_gqa` the axis in front of the last two holds heads, those of the query a multiple of those of key and
@@ -40,19 +42,30 @@ impl Tensor {
             true => (key.repeat_heads(self), value.repeat_heads(self)),
             false => (key, value),
         };
-        let mut scores = (self * scale).matmul(key.transpose(-2, -1)); // [.., queries, keys]
+        let scores = (self * scale).matmul(key.transpose(-2, -1)); // [.., queries, keys]
         let mask = if options.is_causal { Some(scores.causal_mask()) } else { options.mask };
-        let Some(mask) = mask else { return scores.softmax(-1).matmul(value) };
-        let Some(shape) = broadcast_shape(OP, &[scores, mask]) else { return Tensor::poison() };
-        if shape != scores.shape() {
-            let message = format!("{OP} needs a mask that broadcasts to the scores, {}: {}", scores.shape(), mask.ty());
+        let mut weights = match mask {
+            Some(mask) => scores.masked(mask).softmax_or_zeros(),
+            None => scores.softmax(-1),
+        };
+        if options.dropout_p != 0.0 {
+            weights = weights.dropout(options.dropout_p, true);
+        }
+        weights.matmul(value)
+    }
+
+    /// Scores without those that the mask forbids.
+    #[track_caller]
+    fn masked(self, mask: Tensor) -> Tensor {
+        let Some(shape) = broadcast_shape(OP, &[self, mask]) else { return Tensor::poison() };
+        if shape != self.shape() {
+            let message = format!("{OP} needs a mask that broadcasts to the scores, {}: {}", self.shape(), mask.ty());
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
-        scores = match mask.dtype() {
-            DType::Bool => scores.where_self(mask, f64::NEG_INFINITY),
-            _ => scores + mask,
-        };
-        scores.softmax_or_zeros().matmul(value)
+        match mask.dtype() {
+            DType::Bool => self.where_self(mask, f64::NEG_INFINITY),
+            _ => self + mask,
+        }
     }
 
     /// The softmax over the last axis; zeros for a row of minus infinities.
@@ -68,10 +81,7 @@ impl Tensor {
     /// `bool[queries, keys]` for scores `[.., queries, keys]`: whether the key does not come after the query.
     #[track_caller]
     fn causal_mask(self) -> Tensor {
-        let shape = vec![last(self, 2), last(self, 1)];
-        let query = Tensor::apply(ops::Iota { axis: 0, dtype: DType::I64, shape: shape.clone() }, &[]);
-        let key = Tensor::apply(ops::Iota { axis: 1, dtype: DType::I64, shape }, &[]);
-        key.le(query)
+        Tensor::full(1.0, DType::Bool).broadcast(&Shape(vec![last(self, 2), last(self, 1)])).tril(0)
     }
 
     /// `[.., heads, rows, columns]` with each head as often as the heads of `query` need it: a view.

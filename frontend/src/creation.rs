@@ -95,8 +95,15 @@ pub fn linspace(start: f64, end: f64, steps: usize) -> Tensor {
 pub fn tensor<T: Literal>(elements: T) -> Tensor {
     let mut data = Vec::new();
     elements.write(&mut data);
+    if let Some(large) = data.iter().find(|number| T::DTYPE == DType::I64 && number.value().abs() > MAX_INTEGER) {
+        let message = format!("tensor needs whole numbers of at most 2^53: found {}", large.value());
+        return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+    }
     Tensor::apply(ops::Constant { dtype: T::DTYPE, shape: T::shape(), data }, &[])
 }
+
+/// 2^53: up to here a literal of the IR is exact.
+const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// What [`tensor`] takes: a number, or an array of literals.
 pub trait Literal {
@@ -171,6 +178,33 @@ impl Tensor {
             Some(_) => full(self.shape().0, value, self.dtype()),
             None => self,
         }
+    }
+}
+
+/// Tensors of the dtype of another: PyTorch's `Tensor.new_*`.
+impl Tensor {
+    /// [`zeros`] in the dtype of this tensor.
+    #[track_caller]
+    pub fn new_zeros(self, sizes: impl Sizes) -> Tensor {
+        zeros(sizes, self.dtype())
+    }
+
+    /// [`ones`] in the dtype of this tensor.
+    #[track_caller]
+    pub fn new_ones(self, sizes: impl Sizes) -> Tensor {
+        ones(sizes, self.dtype())
+    }
+
+    /// [`empty`] in the dtype of this tensor.
+    #[track_caller]
+    pub fn new_empty(self, sizes: impl Sizes) -> Tensor {
+        empty(sizes, self.dtype())
+    }
+
+    /// [`full`] in the dtype of this tensor.
+    #[track_caller]
+    pub fn new_full(self, sizes: impl Sizes, value: impl Into<Scalar>) -> Tensor {
+        full(sizes, value, self.dtype())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Norms of vectors, and how far or alike vectors are.
+//! How far or alike vectors are.
 
 use crate::Tensor;
 use crate::arithmetic::broadcast_shape;
@@ -47,7 +47,7 @@ impl Tensor {
         if vectors.axis("normalize", options.axis).is_none() {
             return Tensor::poison();
         }
-        let norm = vectors.to_float().norm_along(options.p, options.axis, true);
+        let norm = vectors.to_float().vector_norm(options.p, &[options.axis], true);
         let unit = vectors / norm.clamp(Some(options.eps), None);
         unit.reshape(self.shape().0)
     }
@@ -63,8 +63,8 @@ impl Tensor {
         if a.axis("cosine_similarity", axis).is_none() {
             return Tensor::poison();
         }
-        let a = a / a.norm_along(2.0, axis, true).at_least(eps);
-        let b = b / b.norm_along(2.0, axis, true).at_least(eps);
+        let a = a / a.vector_norm(2.0, &[axis], true).at_least(eps);
+        let b = b / b.vector_norm(2.0, &[axis], true).at_least(eps);
         let cosine = (a * b).sum(&[axis], false);
         if self.rank() == 0 && other.rank() == 0 { cosine.reshape([0_usize; 0]) } else { cosine }
     }
@@ -80,35 +80,7 @@ impl Tensor {
         if difference.axis("pairwise_distance", -1).is_none() {
             return Tensor::poison();
         }
-        difference.norm_along(options.p, -1, options.keep)
-    }
-
-    /// `(Σ |x|^p)^(1/p)` along an axis; the number of elements that are not 0 for `p = 0`, extremes for infinities. The gradient is 0 where the norm is.
-    ///
-    /// Numerics: what has no derivative at 0 is computed at 1 there, and chosen away: an infinite derivative times a cotangent of 0 would be NaN.
-    #[track_caller]
-    pub(crate) fn norm_along(self, p: f64, axis: i64, keep: bool) -> Tensor {
-        let magnitude = self.abs();
-        if p == 0.0 {
-            self.ne(0).to(self.dtype()).sum(&[axis], keep)
-        } else if p == 1.0 {
-            magnitude.sum(&[axis], keep)
-        } else if p == f64::INFINITY {
-            magnitude.amax(&[axis], keep)
-        } else if p == f64::NEG_INFINITY {
-            magnitude.amin(&[axis], keep)
-        } else if p == 2.0 {
-            let sum = self.square().sum(&[axis], keep);
-            let none = sum.eq(0);
-            sum.masked_fill(none, 1).sqrt().masked_fill(none, 0)
-        } else {
-            let nothing = self.eq(0);
-            let power_of_zero = if p > 0.0 { 0.0 } else { f64::INFINITY };
-            let powers = magnitude.masked_fill(nothing, 1).pow(p).masked_fill(nothing, power_of_zero);
-            let sum = powers.sum(&[axis], keep);
-            let none = sum.eq(power_of_zero);
-            sum.masked_fill(none, 1).pow(1.0 / p).masked_fill(none, 0)
-        }
+        difference.vector_norm(options.p, &[-1], options.keep)
     }
 
     /// `max(x, bound)`, whose gradient is `g` on both sides of the bound: a floor that PyTorch puts under a norm or a variance without recording it.

@@ -72,6 +72,7 @@ functions! {
     }
     "creation" {
         zeros_like(); ones_like(); empty_like(); full_like(value: impl Into<Scalar>);
+        new_zeros(sizes: impl Sizes); new_ones(sizes: impl Sizes); new_empty(sizes: impl Sizes); new_full(sizes: impl Sizes, value: impl Into<Scalar>);
     }
     "reductions" {
         sum(axes: &[i64], keep: bool); mean(axes: &[i64], keep: bool); count_nonzero(axes: &[i64]);

@@ -6,6 +6,7 @@ mod dropout;
 mod linear;
 mod norm;
 mod pool;
+mod recurrent;
 mod sample_norm;
 mod upsample;
 
@@ -20,6 +21,10 @@ pub use norm::{
 pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
     AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
+};
+pub use recurrent::{
+    Gru, GruCell, GruRule, Lstm, LstmCell, LstmRule, Nonlinearity, Recurrent, RecurrentCell, Rnn, RnnCell, RnnRule,
+    Rule,
 };
 pub use sample_norm::{GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use upsample::{Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};

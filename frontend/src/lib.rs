@@ -5,6 +5,7 @@
 mod activations;
 mod arithmetic;
 mod attention;
+mod complex;
 mod containers;
 mod convolution;
 mod creation;
@@ -39,6 +40,7 @@ mod views;
 mod words;
 
 pub use activations::GeluApproximation;
+pub use complex::{ComplexOperand, ComplexTensor, complex, view_as_complex};
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use embedding::EmbeddingOptions;

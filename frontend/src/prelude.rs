@@ -5,9 +5,9 @@ pub use crate::layers::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
     AlphaDropout, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, Conv1d, Conv2d, Conv3d,
     ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout,
-    Flatten, Fold, Gelu, GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, Linear,
-    LocalResponseNorm, MaxPool1d, MaxPool2d, MaxPool3d, PixelShuffle, PixelUnshuffle, Relu, RmsNorm, Sigmoid, Tanh,
-    Unfold, Upsample,
+    Flatten, Fold, Gelu, GroupNorm, Gru, GruCell, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, Linear,
+    LocalResponseNorm, Lstm, LstmCell, MaxPool1d, MaxPool2d, MaxPool3d, PixelShuffle, PixelUnshuffle, Relu, RmsNorm,
+    Rnn, RnnCell, Sigmoid, Tanh, Unfold, Upsample,
 };
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
 pub use crate::random::{normal, rand, randint, randn};

@@ -3,7 +3,7 @@
 #[path = "examples/support.rs"]
 mod support;
 
-use kiln::functional::{arange, chunk, linspace, meshgrid, tensor};
+use kiln::functional::{arange, chunk, linspace, meshgrid, ones, tensor};
 use kiln::prelude::*;
 use kiln::{Indexing, PadMode};
 
@@ -25,6 +25,16 @@ fn n_03_flatten() {
         run(&[("x", from_one(&[2, 2, 2]))], |given| vec![given["x"].flatten(0, -1), given["x"].flatten(1, -1)]);
     assert_elements(&results[0], &[8], &[1., 2., 3., 4., 5., 6., 7., 8.]);
     assert_elements(&results[1], &[2, 4], &[1., 2., 3., 4., 5., 6., 7., 8.]);
+}
+
+#[test]
+fn n_04_minus_infinity_where_a_mask_is() {
+    let result = run_one(&[("x", from_one(&[5, 6]))], |given| {
+        let mask = ones([5, 6], DType::Bool).tril(0).flip(&[1]);
+        given["x"].masked_fill(mask, f64::NEG_INFINITY)
+    });
+    let element = |n: usize| if n % 6 + n / 6 >= 5 { f64::NEG_INFINITY } else { n as f64 + 1.0 };
+    assert_elements(&result, &[5, 6], &(0..30).map(element).collect::<Vec<_>>());
 }
 
 #[test]

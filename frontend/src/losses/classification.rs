@@ -140,29 +140,30 @@ fn labels(op: &str, x: Tensor, target: Tensor, options: CrossEntropy) -> Tensor 
         None => target,
     };
     let chosen = target.is_class(class_count(x));
-    let mut losses = -x.where_self(chosen, 0.0).sum(&[-1], false);
+    // Likelihoods in logarithms; the sign changes last, when few are left.
+    let mut scores = x.where_self(chosen, 0.0).sum(&[-1], false);
     let mut shares = None;
     if options.weight.is_some() {
         let Some(weight) = class_weights(op, x, options.weight) else { return Tensor::poison() };
         let share = weight.where_self(chosen, 0.0).sum(&[-1], false);
-        losses = losses * share;
+        scores = scores * share;
         shares = Some(share);
     }
     if options.label_smoothing > 0.0 {
         let Some(weight) = class_weights(op, x, options.weight) else { return Tensor::poison() };
-        let spread = -(x * weight).sum(&[-1], false) / class_count(x) as f64;
-        losses = losses * (1.0 - options.label_smoothing) + spread * options.label_smoothing;
+        let spread = (x * weight).sum(&[-1], false) / class_count(x) as f64;
+        scores = scores * (1.0 - options.label_smoothing) + spread * options.label_smoothing;
     }
     if let Some(counted) = counted {
-        losses = losses.where_self(counted, 0.0);
+        scores = scores.where_self(counted, 0.0);
         shares = Some(match shares {
             Some(shares) => shares.where_self(counted, 0.0),
             None => counted.to(x.dtype()),
         });
     }
-    match shares {
-        Some(shares) => options.reduction.of_shares(losses, shares),
-        None => options.reduction.of(losses),
+    -match shares {
+        Some(shares) => options.reduction.of_shares(scores, shares),
+        None => options.reduction.of(scores),
     }
 }
 
@@ -178,7 +179,7 @@ fn probabilities(x: Tensor, input: Tensor, target: Tensor, options: CrossEntropy
     if smoothing > 0.0 {
         y = y * (1.0 - smoothing) + smoothing / class_count(x) as f64;
     }
-    options.reduction.of(-(x * y * weight).sum(&[-1], false))
+    -options.reduction.of((x * y * weight).sum(&[-1], false))
 }
 
 /// `-w·(y·log x + (1 - y)·log(1 - x))` of probabilities, with logarithms of at least -100.

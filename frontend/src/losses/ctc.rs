@@ -1,9 +1,9 @@
 //! Connectionist temporal classification.
 
-use kiln_ir::{Code, DType, Diagnostic, Dim, Number, ops};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Number, Shape, ops};
 
 use super::{Reduction, refused};
-use crate::Tensor;
+use crate::{Tensor, creation};
 
 /// Options of [`ctc_loss_with`].
 #[derive(Clone, Copy, Default, Debug)]
@@ -121,9 +121,9 @@ pub fn ctc_loss_with<'a>(
 /// passed over.
 #[track_caller]
 fn forward(x: Tensor, states: Tensor, blank: usize, input_lengths: Tensor, target_lengths: Tensor) -> Tensor {
-    let classes = x.shape().0[2].factor;
     let count = states.shape().0[1].factor;
-    let emissions = x.unsqueeze(2).where_self(states.is_class(classes), 0.0).sum(&[-1], false).maximum(IMPOSSIBLE);
+    let every_time = Shape([&x.shape().0[..1], &states.shape().0].concat()); // [time, batch, states]
+    let emissions = x.gather(2, states.broadcast(&every_time)).maximum(IMPOSSIBLE);
     let blank = blank as f64;
     let passes = states.ne(blank as i64).logical_and(states.ne(states.delayed(2, blank)));
     let position = positions(count); // [states]
@@ -169,13 +169,13 @@ fn softmax_part(x: Tensor, input_lengths: Tensor) -> Tensor {
 /// `[0, 1, ..]`.
 #[track_caller]
 fn positions(count: usize) -> Tensor {
-    Tensor::apply(ops::Iota { axis: 0, dtype: DType::I64, shape: vec![Dim::fixed(count)] }, &[])
+    creation::positions(&[Dim::fixed(count)], 0)
 }
 
 impl Tensor {
     /// The elements of the last axis `by` positions later, and `fill` in front.
     #[track_caller]
-    fn delayed(self, by: usize, fill: f64) -> Tensor {
+    fn delayed(self, by: i64, fill: f64) -> Tensor {
         let count = self.shape().0[self.rank() - 1].factor;
         self.pad(&[by as i64, 0], fill).narrow(-1, 0, count)
     }
@@ -239,8 +239,7 @@ impl Extents {
                 let (ty, count) = (given.ty(), given.shape().count().as_fixed());
                 if ty.rank() <= 1 && ty.dtype.is_integer() && count == Some(self.batch) {
                     // Looked up among the lengths there are, so that one beyond them stops the step.
-                    let chosen = given.to(DType::I64).reshape([-1]).is_class(bound + 1);
-                    return Some(positions(bound + 1).where_self(chosen, 0).sum(&[-1], false));
+                    return Some(positions(bound + 1).gather(0, given.to(DType::I64).reshape([-1])));
                 }
                 ty.to_string()
             }
@@ -258,6 +257,6 @@ impl Extents {
         let start = lengths.where_self(before, 0).sum(&[1], true); // [batch, 1]
         let offset = positions(longest.unwrap_or(self.label_count)); // [longest]
         let index = (start + offset).where_self(offset.lt(lengths.unsqueeze(1)), 0);
-        labels.where_self(index.is_class(self.label_count), 0).sum(&[-1], false)
+        labels.gather(0, index.flatten(0, 1)).reshape(index.shape().0)
     }
 }

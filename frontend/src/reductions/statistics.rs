@@ -50,7 +50,8 @@ impl Tensor {
         let count = x.count(&axes);
         let mean = x.sum_over(&axes, true) / count;
         let squares = (x - mean).square().sum_over(&axes, keep);
-        let variance = squares / (count - correction).maximum(0.0);
+        let freedom = count - correction;
+        let variance = squares / if correction > 0.0 { freedom.maximum(0.0) } else { freedom };
         (variance, mean.in_shape(variance.shape()))
     }
 

@@ -70,7 +70,7 @@ impl Tensor {
             }
             once.push(extent);
             copied.push(extent);
-            joined.push(Dim { factor: count * extent.factor, batch: extent.batch });
+            joined.push(Dim { factor: count.saturating_mul(extent.factor), batch: extent.batch });
         }
         self.in_shape(once).broadcast_as("repeat", &copied.into()).in_shape(joined)
     }
@@ -95,7 +95,7 @@ impl Tensor {
         dims[axis + 1] = Dim::fixed(count);
         let copied = once.broadcast_as("repeat_interleave", &dims.clone().into());
         let copies = dims.remove(axis + 1).factor;
-        dims[axis].factor *= copies;
+        dims[axis].factor = dims[axis].factor.saturating_mul(copies);
         copied.in_shape(dims)
     }
 
@@ -109,16 +109,13 @@ impl Tensor {
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
         let at = axis as i64;
-        let mut parts = vec![x.narrow(at, 0, 0)];
+        let mut parts = Vec::with_capacity(counts.len());
         for (position, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let mut dims = x.shape().0;
             dims[axis] = Dim::fixed(count);
             parts.push(x.narrow(at, position as i64, 1).broadcast_as("repeat_interleave", &dims.into()));
         }
-        if parts.len() > 1 {
-            parts.remove(0);
-        }
-        cat(&parts, at)
+        if parts.is_empty() { x.narrow(at, 0, 0) } else { cat(&parts, at) }
     }
 
     /// The tensor and its axis, or the flattened tensor and its only one.

@@ -45,7 +45,7 @@ pub use windows::*;
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Definition, Example, Operator};
-use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
+use crate::{Attribute, Body, Code, Diagnostic, Dim, Type, ValueId, Vjp};
 
 macro_rules! table {
     // `$d` is a dollar sign: without it, a macro cannot write one with parameters of its own.
@@ -261,6 +261,18 @@ impl Op {
         if !result.shape.is_batch_leading() {
             let message = format!("{} needs the batch axis in front: its result would be {result}", self.name());
             return Err(Diagnostic::new(Code::BatchAxis, message));
+        }
+        // Everything behind this point may multiply extents, and count in bytes.
+        let bytes = |size: Option<usize>, dim: &Dim| size?.checked_mul(dim.factor.max(1));
+        if result
+            .shape
+            .0
+            .iter()
+            .fold(Some(result.dtype.size_bytes()), bytes)
+            .is_none_or(|size| size > isize::MAX as usize)
+        {
+            let message = format!("{} needs a result that a memory can hold: it would be {result}", self.name());
+            return Err(Diagnostic::new(Code::ShapeMismatch, message));
         }
         Ok(result)
     }

@@ -1,4 +1,4 @@
-//! Norms of vectors, and how far or alike vectors are.
+//! How far or alike vectors are.
 
 use kiln::functional::{Normalize, PairwiseDistance};
 
