@@ -75,7 +75,7 @@ functions! {
         new_zeros(sizes: impl Sizes); new_ones(sizes: impl Sizes); new_empty(sizes: impl Sizes); new_full(sizes: impl Sizes, value: impl Into<Scalar>);
     }
     "reductions" {
-        sum(axes: &[i64], keep: bool); mean(axes: &[i64], keep: bool); count_nonzero(axes: &[i64]);
+        sum(axes: &[i64], keep: bool); sum_all(); mean(axes: &[i64], keep: bool); mean_all(); count_nonzero(axes: &[i64]);
         all(axes: &[i64], keep: bool); any(axes: &[i64], keep: bool);
         amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool); max_all(); min_all();
         max_dim(axis: i64, keep: bool) -> (Tensor, Tensor); min_dim(axis: i64, keep: bool) -> (Tensor, Tensor);

@@ -81,8 +81,8 @@ impl Tensor {
     /// [`Tensor::narrow`] from a position that is known only when the program runs: a whole number, which counts from the end when it is negative.
     /// Positions beyond the axis stop the step. Any dtype.
     ///
-    /// An axis that does not exist is K0104, a `start` with axes K0102, one that is no whole number K0103, more positions than there are K0105. Gradient:
-    /// `g` with zeros around it.
+    /// An axis that does not exist is K0104, a `start` with axes K0102, one that is no whole number K0103, more positions than there are K0105.
+    /// Gradient: `g` with zeros around it.
     #[track_caller]
     pub fn narrow_at(self, axis: i64, start: Tensor, length: usize) -> Tensor {
         let Some((axis, extent)) = self.fixed_axis("narrow_at", axis) else { return Tensor::poison() };
