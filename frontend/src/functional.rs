@@ -14,6 +14,7 @@ use crate::subscript::At;
 use crate::tensor::Sizes;
 
 pub use crate::attention::Attention;
+pub use crate::complex::{complex, view_as_complex};
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use crate::distances::{Normalize, PairwiseDistance};

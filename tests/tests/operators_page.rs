@@ -27,6 +27,9 @@ const FAMILIES: &[&str] = &[
     "interpolation",
     "grid_sample",
     "losses",
+    "distances",
+    "attention",
+    "complex",
     "random",
 ];
 
