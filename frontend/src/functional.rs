@@ -6,11 +6,9 @@
 
 use crate::Tensor;
 use crate::activations::GeluApproximation;
-use crate::embedding::EmbeddingOptions;
-use crate::indexing::Reduce;
+use crate::indexing::{At, EmbeddingOptions, Reduce};
 use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
-use crate::subscript::At;
 use crate::tensor::Sizes;
 
 pub use crate::attention::Attention;
@@ -24,8 +22,9 @@ pub use crate::interpolation::{Interpolation, InterpolationMode, PerSpatialAxis}
 pub use crate::losses::*;
 pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::patches::Patches;
-pub use crate::pointwise::where_;
+pub use crate::pointwise::{clamp, where_};
 pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
+pub use crate::random::{normal, rand, randint, randn};
 pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
 
 macro_rules! functions {
@@ -147,6 +146,10 @@ functions! {
         instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
         layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
         group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
+    }
+    "random" {
+        rand_like(); randn_like(); bernoulli(); dropout(p: f64, training: bool); dropout1d(p: f64, training: bool); dropout2d(p: f64, training: bool);
+        dropout3d(p: f64, training: bool); alpha_dropout(p: f64, training: bool); feature_alpha_dropout(p: f64, training: bool);
     }
     "indexing" {
         gather(axis: i64, index: Tensor); take_along_dim(indices: Tensor, axis: impl Into<Option<i64>>); index_select(axis: i64, index: Tensor);
