@@ -27,6 +27,7 @@ const EVERYTHING: &[&str] = &["kiln", "kiln-tests"];
 const FOLDERS: &[(&str, &str)] = &[
     ("benches", "programs that measure"),
     ("data", "embedded data sets"),
+    ("docs", "what there is: every operator, every row of the mission's table"),
     ("examples", "models and programs to learn from"),
     ("src", "the facade and the `kiln` command"),
     ("tests", "whole-system tests"),
