@@ -5,7 +5,7 @@ mod support;
 
 use kiln::functional::{arange, empty, eye, ones, tensor, zeros};
 use kiln::prelude::*;
-use kiln::{Compiler, Function, at};
+use kiln::{Code, Compiler, Function, at};
 
 use self::support::{assert_elements, counting, f32s, run, run_one, run_with_gradients};
 
@@ -74,6 +74,7 @@ fn shapes_are_known() {
         assert_eq!((x.size(-1), x.dim(), x.ndim()), (Dim::fixed(4), 4, 4));
         assert_eq!(x.squeeze_all().shape().0, [batch, height, width]);
         assert_eq!(x.squeeze(1).shape().0, [batch, height, width]);
+        assert_eq!(x.rearrange("b c h w -> b (w h c)", &[]).shape().0, [batch, Dim::fixed(32)]);
         vec![x]
     });
     assert!(traced.is_ok());
@@ -126,6 +127,16 @@ fn transposed_tensors_are_not_copied() {
     assert_eq!(kernels(|x| x.exp()), 1);
     assert_eq!(kernels(|x| x.transpose(0, 2).exp()), 1);
     assert_eq!(kernels(|x| x.permute(&[1, 2, 0]).unsqueeze(1).exp().squeeze(1).sum(&[0], false)), 1);
+}
+
+/// DM-03: a gradient that is asked of integers is a mistake.
+#[test]
+fn integers_have_no_gradient() {
+    for dtype in [DType::Bool, DType::U8, DType::I32, DType::I64] {
+        let signature = Function::new("whole").input("x", dtype, [2]).gradient_of("x");
+        let mistakes = signature.trace(|given| vec![given["x"].to(DType::F32)]).expect_err("it has no gradient");
+        assert_eq!(mistakes[0].code, Code::NotDifferentiable);
+    }
 }
 
 /// MA-19: a polynomial of numbers and a tensor; its gradient at 2 is `2 + 2·2`.
