@@ -211,31 +211,29 @@ pub(crate) fn wider(a: DType, b: DType) -> DType {
     }
 }
 
-macro_rules! logic {
-    ($($(#[doc = $doc:literal])* $method:ident => $op:ident;)*) => {
-        impl Tensor {$(
-            $(#[doc = $doc])*
-            /// Elements of any dtype count as true where they are not zero. No gradient.
-            #[track_caller]
-            pub fn $method(self, other: impl Operand) -> Tensor {
-                let other = other.like(self);
-                broadcast_apply(ops::$op {}, self.to_bool(), other.to_bool())
-            }
-        )*}
-    };
-}
-
-logic! {
-    /// Both, a `bool` tensor.
-    logical_and => And;
-    /// Either.
-    logical_or => Or;
-    /// One and not the other.
-    logical_xor => Ne;
-}
-
 impl Tensor {
-    /// Whether each element is zero, a `bool` tensor. No gradient.
+    /// Whether both elements are not zero, a `bool` tensor. Any dtypes; no gradient.
+    #[track_caller]
+    pub fn logical_and(self, other: impl Operand) -> Tensor {
+        let other = other.like(self);
+        broadcast_apply(ops::And {}, self.to_bool(), other.to_bool())
+    }
+
+    /// Whether either element is not zero, a `bool` tensor. Any dtypes; no gradient.
+    #[track_caller]
+    pub fn logical_or(self, other: impl Operand) -> Tensor {
+        let other = other.like(self);
+        broadcast_apply(ops::Or {}, self.to_bool(), other.to_bool())
+    }
+
+    /// Whether one element is not zero and the other is, a `bool` tensor. Any dtypes; no gradient.
+    #[track_caller]
+    pub fn logical_xor(self, other: impl Operand) -> Tensor {
+        let other = other.like(self);
+        broadcast_apply(ops::Ne {}, self.to_bool(), other.to_bool())
+    }
+
+    /// Whether each element is zero, a `bool` tensor. Any dtype; no gradient.
     #[track_caller]
     pub fn logical_not(self) -> Tensor {
         Tensor::apply_as("logical_not", ops::Not {}, &[self.to_bool()])

@@ -85,11 +85,12 @@ impl<const N: usize> FromStr for Padding<N> {
 }
 
 impl Tensor {
-    /// `y[n, o, p] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[out, in/groups, kernel]`,
-    /// b: `[out]`. The kernel is not flipped (cross-correlation).
+    /// `y[n, o, p] = b[o] + Σ x[n, c, p·stride + k·dilation - padding]·w[o, c, k]`; x: `[batch, in, l]` or one sample `[in, l]`, w:
+    /// `[out, in/groups, kernel]`, b: `[out]`. The kernel is not flipped (cross-correlation).
     ///
-    /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride, dilation or number of
-    /// groups of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad), [`conv_weight_grad`](ops::ConvWeightGrad).
+    /// K0101 for channels, kernels and biases that do not fit; K0103 for dtypes that differ or are not floating; K0105 for a stride,
+    /// dilation or number of groups of 0, and for `same` with a stride. Gradients: [`conv_input_grad`](ops::ConvInputGrad),
+    /// [`conv_weight_grad`](ops::ConvWeightGrad).
     #[track_caller]
     pub fn conv1d(self, weight: Tensor, bias: Option<Tensor>, window: Window<1>) -> Tensor {
         convolve("conv1d", self, weight, bias, &window)
@@ -107,10 +108,12 @@ impl Tensor {
         convolve("conv3d", self, weight, bias, &window)
     }
 
-    /// The transpose of [`Tensor::conv1d`] with this weight, plus `b[o]`; x: `[batch, in, l]` or one sample `[in, l]`, w: `[in, out/groups, kernel]`, b: `[out]`.
+    /// The transpose of [`Tensor::conv1d`] with this weight, plus `b[o]`; x: `[batch, in, l]` or one sample `[in, l]`, w:
+    /// `[in, out/groups, kernel]`, b: `[out]`.
     ///
-    /// The result has `(l - 1)·stride - 2·padding + dilation·(kernel - 1) + output_padding + 1` positions. Errors as there; K0105 also for an output padding that is neither
-    /// less than the stride nor the dilation. Gradients: [`conv`](ops::Conv), [`conv_weight_grad`](ops::ConvWeightGrad).
+    /// The result has `(l - 1)·stride - 2·padding + dilation·(kernel - 1) + output_padding + 1` positions. Errors as there; K0105 also for
+    /// an output padding that is neither less than the stride nor the dilation. Gradients: [`conv`](ops::Conv),
+    /// [`conv_weight_grad`](ops::ConvWeightGrad).
     #[track_caller]
     pub fn conv_transpose1d(self, weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>) -> Tensor {
         convolve_transposed("conv_transpose1d", self, weight, bias, &window)

@@ -26,18 +26,24 @@ pub fn empty(sizes: impl Sizes, dtype: DType) -> Tensor {
 /// Every element this number: `torch.full`. Negative sizes are K0105.
 #[track_caller]
 pub fn full(sizes: impl Sizes, value: impl Into<Scalar>, dtype: DType) -> Tensor {
-    let mut shape = Vec::new();
-    for size in sizes.sizes() {
-        match size {
-            Size::Dim(dim) => shape.push(dim),
-            size => {
-                let message = format!("full needs sizes of at least 0: found {size:?}");
-                return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
-            }
-        }
-    }
+    let shape = match extents("full", sizes) {
+        Ok(shape) => shape,
+        Err(diagnostic) => return Tensor::mistake(diagnostic),
+    };
     let value = Number::new(value.into().value());
     Tensor::apply(ops::Full { value, dtype, shape }, &[])
+}
+
+/// Sizes as extents; a negative one is K0105.
+pub(crate) fn extents(method: &str, sizes: impl Sizes) -> Result<Vec<Dim>, Diagnostic> {
+    let extent = |size| match size {
+        Size::Dim(dim) => Ok(dim),
+        size => {
+            let message = format!("{method} needs sizes of at least 0: found {size:?}");
+            Err(Diagnostic::new(Code::BadArgument, message))
+        }
+    };
+    sizes.sizes().into_iter().map(extent).collect()
 }
 
 /// Ones on the diagonal of a matrix, zeros elsewhere: `torch.eye`.

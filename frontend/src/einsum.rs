@@ -17,11 +17,11 @@ pub(crate) struct Labelled {
 
 /// `Σ a·b·…` over the labels that the result lacks, as NumPy and PyTorch write it: `einsum("bhqd,bhkd->bhqk", &[q, k])`.
 ///
-/// Labels are letters; spaces do not count. `...` stands for any leading, inner or last axes, which broadcast; so do labelled axes of extent 1. A label that an operand
-/// repeats takes its diagonal. Without `->` the result has the axes of `...`, then every label that occurs once, in the order of the alphabet
-/// (capitals first). Operands have one dtype; they are multiplied pairwise from left to right, and half types are summed in f32. K0105: an equation
-/// that is malformed or is for another number of operands; K0102: a term of another rank than its operand; K0101: extents of a label that differ.
-/// Gradient: for each operand the einsum of the cotangent and the others.
+/// Labels are letters; spaces do not count. `...` stands for any leading, inner or last axes, which broadcast; so do labelled axes of
+/// extent 1. A label that an operand repeats takes its diagonal. Without `->` the result has the axes of `...`, then every label that
+/// occurs once, in the order of the alphabet (capitals first). Operands have one dtype; they are multiplied pairwise from left to right,
+/// and half types are summed in f32. K0105: an equation that is malformed or is for another number of operands; K0102: a term of another
+/// rank than its operand; K0101: extents of a label that differ. Gradient: for each operand the einsum of the cotangent and the others.
 #[track_caller]
 pub fn einsum(equation: &str, operands: &[Tensor]) -> Tensor {
     if operands.iter().any(|operand| operand.value().is_none()) {

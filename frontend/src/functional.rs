@@ -6,14 +6,13 @@
 
 use crate::Tensor;
 use crate::activations::GeluApproximation;
-use crate::embedding::EmbeddingOptions;
-use crate::indexing::Reduce;
+use crate::indexing::{At, EmbeddingOptions, Reduce};
 use crate::pointwise::Rounding;
 use crate::scalar::{Operand, Scalar};
-use crate::subscript::At;
 use crate::tensor::Sizes;
 
 pub use crate::attention::Attention;
+pub use crate::complex::{complex, view_as_complex};
 pub use crate::convolution::{Padding, TransposedWindow, Window};
 pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use crate::distances::{Normalize, PairwiseDistance};
@@ -23,8 +22,9 @@ pub use crate::interpolation::{Interpolation, InterpolationMode, PerSpatialAxis}
 pub use crate::losses::*;
 pub use crate::normalization::{Affine, NormOptions, Running};
 pub use crate::patches::Patches;
-pub use crate::pointwise::where_;
+pub use crate::pointwise::{clamp, where_};
 pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
+pub use crate::random::{normal, rand, randint, randn};
 pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
 
 macro_rules! functions {
@@ -75,7 +75,7 @@ functions! {
         new_zeros(sizes: impl Sizes); new_ones(sizes: impl Sizes); new_empty(sizes: impl Sizes); new_full(sizes: impl Sizes, value: impl Into<Scalar>);
     }
     "reductions" {
-        sum(axes: &[i64], keep: bool); mean(axes: &[i64], keep: bool); count_nonzero(axes: &[i64]);
+        sum(axes: &[i64], keep: bool); sum_all(); mean(axes: &[i64], keep: bool); mean_all(); count_nonzero(axes: &[i64]);
         all(axes: &[i64], keep: bool); any(axes: &[i64], keep: bool);
         amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool); max_all(); min_all();
         max_dim(axis: i64, keep: bool) -> (Tensor, Tensor); min_dim(axis: i64, keep: bool) -> (Tensor, Tensor);
@@ -91,7 +91,8 @@ functions! {
         unflatten(axis: i64, sizes: impl Sizes); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
         permute(axes: &[i64]); transpose(a: i64, b: i64); t(); movedim(source: &[i64], destination: &[i64]);
         flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]); rearrange(pattern: &str, extents: &[(&str, usize)]);
-        narrow(axis: i64, start: i64, length: usize); narrow_at(axis: i64, start: Tensor, length: usize); select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
+        narrow(axis: i64, start: i64, length: usize); narrow_at(axis: i64, start: Tensor, length: usize);
+        select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
         split(size: usize, axis: i64) -> Parts; split_with_sizes(sizes: &[usize], axis: i64) -> Parts;
         chunk(chunks: usize, axis: i64) -> Parts; unbind(axis: i64) -> Parts;
         expand(sizes: impl Sizes); broadcast_to(sizes: impl Sizes); expand_as(other: Tensor); repeat(counts: &[usize]); tile(counts: &[usize]);
@@ -145,6 +146,10 @@ functions! {
         instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
         layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
         group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
+    }
+    "random" {
+        rand_like(); randn_like(); bernoulli(); dropout(p: f64, training: bool); dropout1d(p: f64, training: bool); dropout2d(p: f64, training: bool);
+        dropout3d(p: f64, training: bool); alpha_dropout(p: f64, training: bool); feature_alpha_dropout(p: f64, training: bool);
     }
     "indexing" {
         gather(axis: i64, index: Tensor); take_along_dim(indices: Tensor, axis: impl Into<Option<i64>>); index_select(axis: i64, index: Tensor);

@@ -54,11 +54,13 @@ struct Axis {
 }
 
 impl Tensor {
-    /// `y[n, c, p..]` is `x[n, c, ..]` at the position `grid[n, p.., :]`; x: `[batch, channels, h, w]` or `[batch, channels, d, h, w]`, grid: `[batch, p.., 2 or 3]`.
+    /// `y[n, c, p..]` is `x[n, c, ..]` at the position `grid[n, p.., :]`; x: `[batch, channels, h, w]` or `[batch, channels, d, h, w]`,
+    /// grid: `[batch, p.., 2 or 3]`.
     ///
-    /// The numbers of a position are in the order x, y, z, from -1 to 1 over the input. K0102 for other ranks, K0101 for batches or extents that do not fit, K0103 for dtypes that
-    /// differ or are not floating, K0105 for `bicubic` with three spatial axes. Gradients: of the input, each cotangent by its weights to the elements; of the
-    /// grid, the slopes between elements, and nothing where the border holds a position fixed.
+    /// The numbers of a position are in the order x, y, z, from -1 to 1 over the input. K0102 for other ranks, K0101 for batches or extents
+    /// that do not fit, K0103 for dtypes that differ or are not floating, K0105 for `bicubic` with three spatial axes. Gradients: of the
+    /// input, each cotangent by its weights to the elements; of the grid, the slopes between elements, and nothing where the border holds a
+    /// position fixed.
     #[track_caller]
     pub fn grid_sample(self, grid: Tensor, options: GridSample) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), grid.value()) else { return Tensor::poison() };
@@ -142,7 +144,8 @@ fn check(x: Tensor, grid: Tensor, options: GridSample) -> Result<(), Diagnostic>
 }
 
 impl Axis {
-    /// The places of the kernel's taps, `i64` and inside the input, and their weights: zero for what is outside. The taps are the axis `own`.
+    /// The places of the kernel's taps, `i64` and inside the input, and their weights: zero for what is outside. The taps are the axis
+    /// `own`.
     #[track_caller]
     fn taps(&self, kernel: &Kernel, given: Tensor, own: usize) -> (Tensor, Tensor) {
         let (dtype, extent) = (given.dtype(), self.extent as f64);

@@ -7,6 +7,7 @@ mod linear;
 mod norm;
 mod pool;
 mod recurrent;
+mod sample_norm;
 mod upsample;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
@@ -14,8 +15,8 @@ pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, Con
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use linear::Linear;
 pub use norm::{
-    BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, InstanceNorm, InstanceNorm1d, InstanceNorm2d,
-    InstanceNorm3d, LayerNorm, LocalResponseNorm, RmsNorm, RunningBuffers,
+    BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d,
+    RunningBuffers,
 };
 pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
@@ -25,6 +26,7 @@ pub use recurrent::{
     Gru, GruCell, GruRule, Lstm, LstmCell, LstmRule, Nonlinearity, Recurrent, RecurrentCell, Rnn, RnnCell, RnnRule,
     Rule,
 };
+pub use sample_norm::{GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
 pub use upsample::{Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};
 
 use crate::{Parameter, Tensor};

@@ -43,12 +43,14 @@ impl Default for NormOptions {
 }
 
 impl Tensor {
-    /// `(x - mean) / √(var + eps)·weight + bias` for each channel of `[batch, channels, ..]` (Ioffe and Szegedy, 2015), and the new running statistics.
+    /// `(x - mean) / √(var + eps)·weight + bias` for each channel of `[batch, channels, ..]` (Ioffe and Szegedy, 2015), and the new running
+    /// statistics.
     ///
-    /// In training mean and biased variance are those of the batch, and the running statistics become `(1 - momentum)·running + momentum·batch`,
-    /// the variance with Bessel's correction; no gradient flows through them. Otherwise the running statistics are used and do not change. K0102 without a channel axis; K0101
-    /// for statistics, weight or bias that are not `[channels]`, and for one value a channel in training; K0105 without statistics in evaluation. An input without
-    /// elements stays as it is, whatever its rank.
+    /// In training mean and biased variance are those of the batch, and the running statistics become
+    /// `(1 - momentum)·running + momentum·batch`, the variance with Bessel's correction; no gradient flows through them. Otherwise the
+    /// running statistics are used and do not change. K0102 without a channel axis; K0101 for statistics, weight or bias that are not
+    /// `[channels]`, and for one value a channel in training; K0105 without statistics in evaluation. An input without elements stays as it
+    /// is, whatever its rank.
     #[track_caller]
     pub fn batch_norm(
         self,
@@ -93,8 +95,9 @@ impl Tensor {
         (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), batch)
     }
 
-    /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels. Running statistics move
-    /// towards the mean over the batch. `options.training` is PyTorch's `use_input_stats`. K0101 also for one spatial element.
+    /// [`Tensor::batch_norm`] of every sample by itself (Ulyanov et al., 2016): mean and variance are over the axes after the channels.
+    /// Running statistics move towards the mean over the batch. `options.training` is PyTorch's `use_input_stats`. K0101 also for one
+    /// spatial element.
     #[track_caller]
     pub fn instance_norm(
         self,
@@ -130,7 +133,8 @@ impl Tensor {
         (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), Some(batch))
     }
 
-    /// `(x - mean) / √(var + eps)·weight + bias` over the last axes, which are `shape` (Ba et al., 2016); the variance is biased. Weight and bias have that shape.
+    /// `(x - mean) / √(var + eps)·weight + bias` over the last axes, which are `shape` (Ba et al., 2016); the variance is biased. Weight
+    /// and bias have that shape.
     ///
     /// K0101 for an input, weight or bias of other extents; K0105 for no axes.
     #[track_caller]
@@ -141,7 +145,8 @@ impl Tensor {
         x.normalized(mean, var, eps).affine(affine).to(self.dtype())
     }
 
-    /// `x / √(mean x² + eps)·weight` over the last axes, which are `shape` (Zhang and Sennrich, 2019). Without `eps` it is the dtype's machine epsilon.
+    /// `x / √(mean x² + eps)·weight` over the last axes, which are `shape` (Zhang and Sennrich, 2019). Without `eps` it is the dtype's
+    /// machine epsilon.
     ///
     /// Errors as of [`Tensor::layer_norm`].
     #[track_caller]
@@ -154,9 +159,11 @@ impl Tensor {
         (x * scale).affine(affine).to(self.dtype())
     }
 
-    /// [`Tensor::layer_norm`] over groups of neighbouring channels and all positions of `[batch, channels, ..]` (Wu and He, 2018); weight and bias are `[channels]`.
+    /// [`Tensor::layer_norm`] over groups of neighbouring channels and all positions of `[batch, channels, ..]` (Wu and He, 2018); weight
+    /// and bias are `[channels]`.
     ///
-    /// K0102 without a channel axis; K0101 for weight or bias of other extents and an input without channels or positions; K0105 for groups that do not divide the channels.
+    /// K0102 without a channel axis; K0101 for weight or bias of other extents and an input without channels or positions; K0105 for groups
+    /// that do not divide the channels.
     #[track_caller]
     pub fn group_norm(self, groups: usize, affine: Affine, eps: f64) -> Tensor {
         if !self.has_channels("group_norm", 2) || !self.has_channel_values("group_norm", None, affine) {
@@ -179,7 +186,8 @@ impl Tensor {
         x.normalized(mean, var, eps).reshape(shape).channel_affine(affine).to(self.dtype())
     }
 
-    /// `x / (k + alpha/size·Σ x²)^beta` with the sum over `size` neighbouring channels of `[batch, channels, ..]` (Krizhevsky et al., 2012), zeros beyond the first and last.
+    /// `x / (k + alpha/size·Σ x²)^beta` with the sum over `size` neighbouring channels of `[batch, channels, ..]` (Krizhevsky et al.,
+    /// 2012), zeros beyond the first and last.
     ///
     /// K0102 for fewer than three axes; K0105 for a size of 0.
     #[track_caller]

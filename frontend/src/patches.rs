@@ -1,5 +1,5 @@
-//! Images laid out anew: patches as columns and back, channels in space and back. `nn.functional.unfold` and `fold` have the names that PyTorch has for
-//! them inside, `im2col` and `col2im`, as [`Tensor::unfold`] is another function.
+//! Images laid out anew: patches as columns and back, channels in space and back. `nn.functional.unfold` and `fold` have the names that
+//! PyTorch has for them inside, `im2col` and `col2im`, as [`Tensor::unfold`] is another function.
 
 use kiln_ir::{Code, Diagnostic, Dim, Number, ops};
 
@@ -54,8 +54,8 @@ impl Patches {
 }
 
 impl Tensor {
-    /// `y[n, c·taps + k, l]` is channel `c` at tap `k` of patch `l`, both counted row-major; x: `[batch, channels, h, w]` or one sample. PyTorch's
-    /// `nn.functional.unfold`. Gradient: [`Tensor::col2im`].
+    /// `y[n, c·taps + k, l]` is channel `c` at tap `k` of patch `l`, both counted row-major; x: `[batch, channels, h, w]` or one sample.
+    /// PyTorch's `nn.functional.unfold`. Gradient: [`Tensor::col2im`].
     ///
     /// K0102 for other ranks; K0105 for patches that do not fit.
     #[track_caller]
@@ -77,8 +77,8 @@ impl Tensor {
         windows.permute(&[0, 1, 4, 5, 2, 3]).reshape(shape).without_batch(added)
     }
 
-    /// The sum of all patches at each position of an image of this size: the transpose of [`Tensor::im2col`]; x: `[batch, channels·taps, patches]` or one sample. PyTorch's
-    /// `nn.functional.fold`. Gradient: [`Tensor::im2col`].
+    /// The sum of all patches at each position of an image of this size: the transpose of [`Tensor::im2col`]; x:
+    /// `[batch, channels·taps, patches]` or one sample. PyTorch's `nn.functional.fold`. Gradient: [`Tensor::im2col`].
     ///
     /// K0102 for other ranks; K0105 for patches that do not fit; K0101 for rows that the taps do not divide, and another number of patches.
     #[track_caller]

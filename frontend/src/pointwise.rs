@@ -30,6 +30,12 @@ pub fn where_(condition: Tensor, a: impl Operand, b: impl Operand) -> Tensor {
     a.where_self(condition, b)
 }
 
+/// [`Tensor::clamp`] as a function.
+#[track_caller]
+pub fn clamp<T: Operand>(input: Tensor, low: Option<T>, high: Option<T>) -> Tensor {
+    input.clamp(low, high)
+}
+
 impl Tensor {
     /// `a/b`, rounded as `mode` says; integers stay integers. Division by zero gives an infinity or NaN, of integers 0. No gradient.
     #[track_caller]

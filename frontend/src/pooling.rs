@@ -11,8 +11,9 @@ use crate::Tensor;
 impl Tensor {
     /// The maximum of each window of `[batch, channels, l]`, or of one sample `[channels, l]`; NaN if any element is.
     ///
-    /// An axis has `⌊(extent + 2·padding - dilation·(kernel - 1) - 1)/stride⌋ + 1` windows; with `ceil_mode` the quotient is rounded up, but no window
-    /// begins beyond the input and its first padding. K0105 for numbers that do not fit. Gradient: to the first maximum of each window.
+    /// An axis has `⌊(extent + 2·padding - dilation·(kernel - 1) - 1)/stride⌋ + 1` windows; with `ceil_mode` the quotient is rounded up,
+    /// but no window begins beyond the input and its first padding. K0105 for numbers that do not fit. Gradient: to the first maximum of
+    /// each window.
     #[track_caller]
     pub fn max_pool1d(self, pool: impl Into<MaxPool<1>>) -> Tensor {
         max_pool("max_pool1d", self, &pool.into())
@@ -50,8 +51,8 @@ impl Tensor {
 
     /// The mean of each window of `[batch, channels, l]`, or of one sample `[channels, l]`; windows as of [`Tensor::max_pool1d`].
     ///
-    /// The divisor is the number of elements inside the input and, with `count_include_pad`, its padding. K0105 for numbers that do not fit and a divisor of 0.
-    /// Gradient: the cotangents of the windows that an element is in, over their divisors.
+    /// The divisor is the number of elements inside the input and, with `count_include_pad`, its padding. K0105 for numbers that do not fit
+    /// and a divisor of 0. Gradient: the cotangents of the windows that an element is in, over their divisors.
     #[track_caller]
     pub fn avg_pool1d(self, pool: impl Into<AvgPool<1>>) -> Tensor {
         avg_pool("avg_pool1d", self, &pool.into())
@@ -69,7 +70,8 @@ impl Tensor {
         avg_pool("avg_pool3d", self, &pool.into())
     }
 
-    /// The mean of each of `output` windows that cover `[batch, channels, l]`, or one sample `[channels, l]`: from `⌊i·in/out⌋` to `⌈(i + 1)·in/out⌉`.
+    /// The mean of each of `output` windows that cover `[batch, channels, l]`, or one sample `[channels, l]`: from `⌊i·in/out⌋` to
+    /// `⌈(i + 1)·in/out⌉`.
     #[track_caller]
     pub fn adaptive_avg_pool1d(self, output: impl Into<OutputSize<1>>) -> Tensor {
         adaptive_avg_pool("adaptive_avg_pool1d", self, output.into())

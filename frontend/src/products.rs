@@ -1,7 +1,7 @@
 //! Products of matrices, vectors and tensors.
 //!
-//! Each is an [`einsum`](crate::einsum::einsum): operands have one dtype, half types are multiplied and summed in f32, an empty sum is 0, and the gradients are products
-//! of the cotangent with the other operand.
+//! Each is an [`einsum`](crate::functional::einsum): operands have one dtype, half types are multiplied and summed in f32, an empty sum is
+//! 0, and the gradients are products of the cotangent with the other operand.
 
 use kiln_ir::ops;
 use kiln_ir::{Code, Diagnostic, Dim, Shape, accumulator};
@@ -11,10 +11,11 @@ use crate::einsum::{Labelled, contract};
 use crate::scalar::Scalar;
 
 impl Tensor {
-    /// `y[.., i, j] = Σₖ a[.., i, k]·b[.., k, j]`, with PyTorch's rules for ranks: leading axes broadcast; a vector on the left is a row and one on the right a
-    /// column, whose axis the result lacks.
+    /// `y[.., i, j] = Σₖ a[.., i, k]·b[.., k, j]`, with PyTorch's rules for ranks: leading axes broadcast; a vector on the left is a row
+    /// and one on the right a column, whose axis the result lacks.
     ///
-    /// K0102 for an operand without axes; K0101 for inner extents that differ (they do not broadcast) and leading axes that do not broadcast.
+    /// K0102 for an operand without axes; K0101 for inner extents that differ (they do not broadcast) and leading axes that do not
+    /// broadcast.
     #[track_caller]
     pub fn matmul(self, other: Tensor) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), other.value()) else { return Tensor::poison() };
@@ -77,7 +78,8 @@ impl Tensor {
         self.unsqueeze(1) * other
     }
 
-    /// `beta·input + alpha·a·b` of matrices. The input broadcasts to the product; with `beta` 0 it is not looked at, so that its NaNs do not spread.
+    /// `beta·input + alpha·a·b` of matrices. The input broadcasts to the product; with `beta` 0 it is not looked at, so that its NaNs do
+    /// not spread.
     #[track_caller]
     pub fn addmm(self, a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
         accumulate("addmm", "ik,kj->ij", [self, a, b], beta.into(), alpha.into())
@@ -136,7 +138,8 @@ impl Tensor {
 
     /// `y[.., o] = Σᵢⱼ x₁[.., i]·w[o, i, j]·x₂[.., j] + b[o]`; the leading axes of both inputs are equal, w: `[out, in₁, in₂]`, b: `[out]`.
     ///
-    /// Made as a linear map of the products `x₁[i]·x₂[j]`. K0102 for a weight that does not have three axes; K0101 for extents that do not fit.
+    /// Made as a linear map of the products `x₁[i]·x₂[j]`. K0102 for a weight that does not have three axes; K0101 for extents that do not
+    /// fit.
     #[track_caller]
     pub fn bilinear(self, other: Tensor, weight: Tensor, bias: Option<Tensor>) -> Tensor {
         let (Some(_), Some(_), Some(_)) = (self.value(), other.value(), weight.value()) else {

@@ -12,7 +12,8 @@ use std::f64::consts::TAU;
 use kiln_ir::ops;
 use kiln_ir::{Code, DType, Diagnostic, Dim};
 
-use crate::{Tensor, trace};
+use crate::creation::extents;
+use crate::{Sizes, Tensor, trace};
 
 /// Bits of a number that decides: the resolution of a probability.
 const DECISION_BITS: usize = 24;
@@ -23,8 +24,11 @@ const DECISION_BITS: usize = 24;
 /// # Errors
 /// K0103 if the dtype is not floating.
 #[track_caller]
-pub fn rand<D: Into<Dim> + Copy>(shape: impl AsRef<[D]>, dtype: DType) -> Tensor {
-    uniform("rand", &dims(shape), dtype)
+pub fn rand(sizes: impl Sizes, dtype: DType) -> Tensor {
+    match extents("rand", sizes) {
+        Ok(shape) => uniform("rand", &shape, dtype),
+        Err(diagnostic) => Tensor::mistake(diagnostic),
+    }
 }
 
 /// Standard normal numbers of a floating dtype, as `torch.randn`: `√(-2 ln(1 - u))·cos(2π v)` of two uniform numbers (Box and Muller, 1958).
@@ -33,8 +37,11 @@ pub fn rand<D: Into<Dim> + Copy>(shape: impl AsRef<[D]>, dtype: DType) -> Tensor
 /// # Errors
 /// K0103 if the dtype is not floating.
 #[track_caller]
-pub fn randn<D: Into<Dim> + Copy>(shape: impl AsRef<[D]>, dtype: DType) -> Tensor {
-    standard_normal("randn", &dims(shape), dtype)
+pub fn randn(sizes: impl Sizes, dtype: DType) -> Tensor {
+    match extents("randn", sizes) {
+        Ok(shape) => standard_normal("randn", &shape, dtype),
+        Err(diagnostic) => Tensor::mistake(diagnostic),
+    }
 }
 
 /// Uniform integers in `low..high`, as `torch.randint`: `⌊u·(high - low)⌋ + low` with a uniform number of 53 bits. `i64`.
@@ -42,14 +49,16 @@ pub fn randn<D: Into<Dim> + Copy>(shape: impl AsRef<[D]>, dtype: DType) -> Tenso
 /// # Errors
 /// K0105 unless `low < high` and they are at most 2^53 apart.
 #[track_caller]
-pub fn randint<D: Into<Dim> + Copy>(low: i64, high: i64, shape: impl AsRef<[D]>) -> Tensor {
+pub fn randint(low: i64, high: i64, sizes: impl Sizes) -> Tensor {
     let span = i128::from(high) - i128::from(low);
     if !(1..=1 << 53).contains(&span) {
         let message = format!("randint needs `low` < `high`, at most 2^53 apart: {low} and {high}");
         return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
     }
-    let drawn = (uniform("randint", &dims(shape), DType::F64) * span as f64).to(DType::I64);
-    drawn + low as f64
+    match extents("randint", sizes) {
+        Ok(shape) => (uniform("randint", &shape, DType::F64) * span as f64).to(DType::I64) + low,
+        Err(diagnostic) => Tensor::mistake(diagnostic),
+    }
 }
 
 /// Normal numbers with a mean and a standard deviation, as `torch.normal`; see [`randn`].
@@ -57,12 +66,15 @@ pub fn randint<D: Into<Dim> + Copy>(low: i64, high: i64, shape: impl AsRef<[D]>)
 /// # Errors
 /// K0105 if `std` is negative, K0103 if the dtype is not floating.
 #[track_caller]
-pub fn normal<D: Into<Dim> + Copy>(mean: f64, std: f64, shape: impl AsRef<[D]>, dtype: DType) -> Tensor {
+pub fn normal(mean: f64, std: f64, sizes: impl Sizes, dtype: DType) -> Tensor {
     if std.is_nan() || std < 0.0 {
         let message = format!("normal needs a standard deviation that is not negative: found {std}");
         return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
     }
-    standard_normal("normal", &dims(shape), dtype) * std + mean
+    match extents("normal", sizes) {
+        Ok(shape) => standard_normal("normal", &shape, dtype) * std + mean,
+        Err(diagnostic) => Tensor::mistake(diagnostic),
+    }
 }
 
 impl Tensor {
@@ -254,8 +266,4 @@ fn bits(method: &str, shape: &[Dim], bits: usize) -> Tensor {
 fn not_floating(method: &str, dtype: DType) -> Option<Diagnostic> {
     let message = || format!("{method} needs a floating dtype: found {dtype}");
     (!dtype.is_float()).then(|| Diagnostic::new(Code::DTypeMismatch, message()).help("convert it with `.to(dtype)`"))
-}
-
-fn dims<D: Into<Dim> + Copy>(shape: impl AsRef<[D]>) -> Vec<Dim> {
-    shape.as_ref().iter().map(|&dim| dim.into()).collect()
 }

@@ -37,8 +37,8 @@ impl Tensor {
         if added { self.squeeze(0) } else { self }
     }
 
-    /// Whether a layer's input has as many axes as it needs, the batch axis among them; otherwise a mistake is noted. Layers take batches only, as a sample
-    /// whose first axis is taken for the batch would train on nonsense.
+    /// Whether a layer's input has as many axes as it needs, the batch axis among them; otherwise a mistake is noted. Layers take batches
+    /// only, as a sample whose first axis is taken for the batch would train on nonsense.
     #[track_caller]
     pub(crate) fn is_batch_of(self, layer: &str, rank: usize) -> bool {
         if self.value().is_none() || self.rank() == rank {

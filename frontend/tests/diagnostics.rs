@@ -210,7 +210,7 @@ fn shapes() -> Vec<Case> {
         ("a stack of other shapes", ops(|batch| stack(&[batch["square"], batch["sample"]], 0)).trace()),
         ("parts that are not the whole", ops(|batch| batch["square"].split_with_sizes(&[1, 2], 1)[0]).trace()),
         ("a maximum of nothing", ops(|batch| batch["x"].narrow(1, 0, 0).amax(&[1], false)).trace()),
-        ("more than a memory holds", ops(|batch| batch["sample"].expand([1 << 40, 1 << 40, 4])).trace()),
+        ("more than a memory holds", ops(|batch| batch["sample"].expand([1_i64 << 40, 1 << 40, 4])).trace()),
         (
             "labels for another batch",
             ops(move |batch| cross_entropy(logits(batch), batch["labels"].unsqueeze(1))).trace(),
@@ -241,7 +241,7 @@ fn ranks() -> Vec<Case> {
 
 fn dtypes() -> Vec<Case> {
     vec![
-        ("truth values added", ops(|batch| batch["mask"] + batch["mask"]).trace()),
+        ("truth values subtracted", ops(|batch| batch["mask"] - batch["mask"]).trace()),
         (
             "labels into a linear layer",
             with(Linear::new(4, 3), |fc, batch| {
@@ -253,8 +253,7 @@ fn dtypes() -> Vec<Case> {
             "labels that are numbers",
             ops(|batch| cross_entropy(batch["x"], batch["x"].narrow(1, 0, 1).squeeze(1))).trace(),
         ),
-        ("a root of labels", ops(|batch| batch["labels"].sqrt()).trace()),
-        ("a negation of numbers", ops(|batch| batch["x"].logical_not()).trace()),
+        ("truth values negated", ops(|batch| -batch["mask"]).trace()),
         ("a condition of numbers", ops(|batch| batch["x"].where_self(batch["x"], 0.0)).trace()),
         ("a softmax of labels", ops(|batch| batch["labels"].softmax(0)).trace()),
         ("the position of a truth value", ops(|batch| batch["mask"].argmax(1, false)).trace()),

@@ -20,14 +20,14 @@ fn shape_of(shape: &[usize], function: impl FnOnce(Tensor) -> Tensor) -> Vec<usi
 }
 
 #[test]
-fn n_01_elements_of_one_tensor_where_another_is_greatest() {
+fn n_01_take_along_the_greatest() {
     let a = f32s(&[2, 3], [0.0163, 0.0711, 0.5564, 0.4507, 0.8675, 0.5974]);
     let b = f32s(&[2, 3], [0.7542, 0.1793, 0.5399, 0.2292, 0.5329, 0.2084]);
     let results = run(&[("a", a), ("b", b)], |given| {
         let (_, indices) = given["a"].max_dim(1, true);
         vec![indices, given["b"].take_along_dim(indices, 1)]
     });
-    assert_elements(&results[0], &[2, 1], &[2., 1.]);
+    assert_elements(&results[0], &[2, 1], &[2.0, 1.0]);
     assert_elements(&results[1], &[2, 1], &[0.5399, 0.5329]);
 }
 

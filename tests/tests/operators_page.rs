@@ -27,11 +27,18 @@ const FAMILIES: &[&str] = &[
     "interpolation",
     "grid_sample",
     "losses",
+    "distances",
+    "attention",
+    "complex",
     "random",
 ];
 
 /// Public methods of `Tensor` in those files that are no functions of tensors, with the reason.
-const NO_FUNCTIONS: &[(&str, &str)] = &[("extent", "makes a tensor of none"), ("full", "makes a tensor of none")];
+const NO_FUNCTIONS: &[(&str, &str)] = &[
+    ("clamp", "its bounds have a type of their own; the function stands beside it"),
+    ("extent", "makes a tensor of none"),
+    ("full", "makes a tensor of none"),
+];
 
 /// A function as the source shows it.
 struct Function {

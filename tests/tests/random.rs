@@ -333,6 +333,6 @@ fn mistakes_are_at_their_line() {
     assert_eq!(code(|_| normal(0.0, -1.0, [3], DType::F32)), kiln::Code::BadArgument);
 }
 
-fn ones(shape: impl AsRef<[usize]>) -> Tensor {
+fn ones(shape: impl kiln::Sizes) -> Tensor {
     Tensor::full(1.0, DType::F32).expand(shape)
 }

@@ -10,8 +10,8 @@ use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
 /// Convolution (cross-correlation) of `[batch, in, spatial..]` over `N` spatial axes.
 ///
-/// Parameters: `weight` `[out, in/groups, kernel..]` and `bias` `[out]`, both uniform on ±1/√(in/groups · taps) (PyTorch's default, Kaiming uniform with
-/// a = √5). The options may be given in any order; the trace reports what does not fit together.
+/// Parameters: `weight` `[out, in/groups, kernel..]` and `bias` `[out]`, both uniform on ±1/√(in/groups · taps) (PyTorch's default, Kaiming
+/// uniform with a = √5). The options may be given in any order; the trace reports what does not fit together.
 #[derive(Debug, Clone)]
 pub struct Conv<const N: usize> {
     /// `[out_channels, in_channels/groups, kernel..]`.

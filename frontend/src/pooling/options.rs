@@ -1,4 +1,5 @@
-//! The options of pools. They are also their layers, so that a pool is described once: `x.max_pool2d(2)`, `x.max_pool2d(MaxPool2d::new(3).stride(2))`.
+//! The options of pools. They are also their layers, so that a pool is described once: `x.max_pool2d(2)`,
+//! `x.max_pool2d(MaxPool2d::new(3).stride(2))`.
 
 use kiln_ir::ops;
 

@@ -142,8 +142,8 @@ pub(crate) fn adaptive_avg_pool<const N: usize>(method: &str, x: Tensor, output:
     let Some(input) = spatial_extents::<N>(method, x) else { return Tensor::poison() };
     let output = output.of(input);
     let mut sum = x;
-    for axis in 0..N {
-        sum = adaptive_sum(method, sum, axis + 2, output[axis]);
+    for (axis, &windows) in output.iter().enumerate() {
+        sum = adaptive_sum(method, sum, axis + 2, windows);
     }
     let count = |axis: usize, at: usize| adaptive_window(at, input[axis], output[axis]).len();
     divided_by_counts(sum, &count).without_batch(added)

@@ -54,7 +54,7 @@ impl Tensor {
         if self.value().is_none() {
             return self;
         }
-        if widths.len() % 2 != 0 || widths.len() / 2 > self.rank() {
+        if !widths.len().is_multiple_of(2) || widths.len() / 2 > self.rank() {
             let message = format!("pad needs two widths for each of the last axes of {}: found {widths:?}", self.ty());
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }

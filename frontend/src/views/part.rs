@@ -78,26 +78,33 @@ impl Tensor {
         }
     }
 
-    /// [`Tensor::narrow`] from a start that is known only when the program runs: an integer tensor of rank 0, from the end if negative.
+    /// [`Tensor::narrow`] from a position that is known only when the program runs: a whole number, which counts from the end when it is negative.
+    /// Positions beyond the axis stop the step. Any dtype.
     ///
-    /// Errors: K0102, K0103, K0104; a start from which the positions leave the axis stops the step.
+    /// An axis that does not exist is K0104, a `start` with axes K0102, one that is no whole number K0103, more positions than there are K0105.
+    /// Gradient: `g` with zeros around it.
     #[track_caller]
     pub fn narrow_at(self, axis: i64, start: Tensor, length: usize) -> Tensor {
-        let Some((_, extent)) = self.fixed_axis("narrow", axis) else { return Tensor::poison() };
+        let Some((axis, extent)) = self.fixed_axis("narrow_at", axis) else { return Tensor::poison() };
         if start.value().is_none() {
             return start;
         }
-        if start.rank() != 0 {
-            let message = format!("narrow needs a start of rank 0: found {}", start.ty());
-            return Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
-        }
-        if !matches!(start.dtype(), DType::U8 | DType::I32 | DType::I64) {
-            let message = format!("narrow needs a start that is an integer: found {}", start.ty());
-            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+        let ty = start.ty();
+        let fault = if ty.rank() > 0 {
+            Some((Code::RankMismatch, format!("a start without axes: found {ty}")))
+        } else if ty.dtype.is_float() || ty.dtype == DType::Bool {
+            Some((Code::DTypeMismatch, format!("a whole number as its start: found {ty}")))
+        } else if length > extent {
+            Some((Code::BadArgument, format!("positions inside 0..{extent}: found {length}")))
+        } else {
+            None
+        };
+        if let Some((code, requirement)) = fault {
+            return Tensor::mistake(Diagnostic::new(code, format!("narrow_at needs {requirement}")));
         }
         let start = start.to(DType::I64);
-        let start = (start + extent as i64).where_self(start.lt(0), start);
-        self.index_select(axis, positions(&[Dim::fixed(length)], 0) + start)
+        let from = (start + extent as i64).where_self(start.lt(0), start);
+        self.index_select(axis as i64, from + positions(&[Dim::fixed(length)], 0))
     }
 
     /// One position of an axis, without the axis; a negative one counts from the end. Any dtype.

@@ -1,6 +1,8 @@
-//! Adaptive pooling: `out` windows that cover an axis of `in` positions, from `⌊i·in/out⌋` to `⌈(i + 1)·in/out⌉`. They overlap where `out` does not divide `in`.
+//! Adaptive pooling: `out` windows that cover an axis of `in` positions, from `⌊i·in/out⌋` to `⌈(i + 1)·in/out⌉`. They overlap where `out`
+//! does not divide `in`.
 //!
-//! Position `p` is in window `i` exactly when window `p` of the axis turned around, `out` into `in`, holds `i`: the sum is its own transpose.
+//! Position `p` is in window `i` exactly when window `p` of the axis turned around, `out` into `in`, holds `i`: the sum is its own
+//! transpose.
 
 use super::checks;
 use crate::op::{Example, Operator, op};
@@ -64,8 +66,8 @@ impl Operator for AdaptiveSum {
 }
 
 op! {
-    /// Where in its window the first maximum of each of `output` windows of `[batch, channels, spatial..]` is: the row-major number of the tap in windows of
-    /// the longest extents, as `i64`. No gradient.
+    /// Where in its window the first maximum of each of `output` windows of `[batch, channels, spatial..]` is: the row-major number of the
+    /// tap in windows of the longest extents, as `i64`. No gradient.
     AdaptiveArgmax(x) {
         /// The number of windows on each spatial axis.
         output: Vec<usize>,

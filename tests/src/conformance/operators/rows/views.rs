@@ -3,7 +3,7 @@
 use kiln::functional::{cat, meshgrid, stack};
 use kiln::{Indexing, PadMode};
 
-use super::super::arguments::{Args, Either, Stop};
+use super::super::arguments::{Args, Stop};
 use super::super::file::Argument;
 use super::Row;
 
@@ -26,9 +26,9 @@ pub const ROWS: &[Row] = &[
     ("roll", |a| Ok(a.tensor("input")?.roll(&list(a, "shifts")?, &a.ints("dims")?.unwrap_or_default()).into())),
     ("narrow", |a| {
         let (x, axis, length) = (a.tensor("input")?, a.int("dim", 0)?, a.count("length", 0)?);
-        Ok(match a.either("start")? {
-            Either::Tensor(start) => x.narrow_at(axis, start, length),
-            Either::Scalar(_) => x.narrow(axis, a.int("start", 0)?, length),
+        Ok(match a.get("start") {
+            Some(Argument::Int(start)) => x.narrow(axis, *start, length),
+            _ => x.narrow_at(axis, a.tensor("start")?, length),
         }
         .into())
     }),
