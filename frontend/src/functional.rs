@@ -90,7 +90,7 @@ functions! {
         reshape(sizes: impl Sizes); view(sizes: impl Sizes); contiguous(); flatten(start: i64, end: i64);
         unflatten(axis: i64, sizes: impl Sizes); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
         permute(axes: &[i64]); transpose(a: i64, b: i64); t(); movedim(source: &[i64], destination: &[i64]);
-        flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]);
+        flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]); rearrange(pattern: &str, extents: &[(&str, usize)]);
         narrow(axis: i64, start: i64, length: usize); narrow_at(axis: i64, start: Tensor, length: usize);
         select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
         split(size: usize, axis: i64) -> Parts; split_with_sizes(sizes: &[usize], axis: i64) -> Parts;

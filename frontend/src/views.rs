@@ -6,6 +6,7 @@ mod join;
 mod order;
 mod pad;
 mod part;
+mod rearrange;
 mod repeat;
 mod shape;
 

@@ -3,9 +3,9 @@
 #[path = "examples/support.rs"]
 mod support;
 
-use kiln::functional::{arange, chunk, linspace, meshgrid, ones, tensor};
+use kiln::functional::{AvgPool, GridSample, arange, chunk, linspace, meshgrid, nll_loss, ones, tensor, where_};
 use kiln::prelude::*;
-use kiln::{Indexing, PadMode};
+use kiln::{Code, Function, Indexing, PadMode, at};
 
 use self::support::{assert_elements, counting, f32s, run, run_one, run_with_gradients};
 
@@ -91,6 +91,28 @@ fn n_10_numel() {
     });
 }
 
+/// The assignment that PyTorch refuses is a new value here, and no gradient passes it.
+#[test]
+fn n_11_the_gradient_of_two_products() {
+    let given = || [("x", f32s(&[1, 2], [1., 2.])), ("w1", f32s(&[2, 1], [2., 1.])), ("w2", f32s(&[1], [3.]))];
+    let (results, gradients) = run_with_gradients(&given(), &["w1", "w2"], |given| {
+        let d = given["x"].matmul(given["w1"]);
+        vec![d, d.matmul(given["w2"])]
+    });
+    assert_elements(&results[0], &[1, 1], &[4.]);
+    assert_elements(&results[1], &[1], &[12.]);
+    // `d` is a result of its own here, whose gradient adds `x`.
+    assert_elements(&gradients[0], &[2, 1], &[3. + 1., 6. + 2.]);
+    assert_elements(&gradients[1], &[1], &[4.]);
+    let (results, gradients) = run_with_gradients(&given(), &["w1", "w2"], |given| {
+        let d = given["x"].matmul(given["w1"]);
+        vec![d.put_at(at![..], 1.0).matmul(given["w2"])]
+    });
+    assert_elements(&results[0], &[1], &[3.]);
+    assert_elements(&gradients[0], &[2, 1], &[0., 0.]);
+    assert_elements(&gradients[1], &[1], &[1.]);
+}
+
 /// A transposed tensor is as contiguous as any here, so that `view` takes it where PyTorch asks for a copy first.
 #[test]
 fn n_12_views_of_a_transposed_tensor() {
@@ -102,6 +124,27 @@ fn n_12_views_of_a_transposed_tensor() {
     let want: Vec<f64> = (0..16).map(|n| f64::from(n % 4 * 4 + n / 4)).collect();
     assert_elements(&results[0], &[16], &want);
     assert_elements(&results[1], &[16], &want);
+}
+
+#[test]
+fn n_14_the_gradient_of_a_product_of_sums() {
+    let given = [("x", f32s(&[1], [2.])), ("y", f32s(&[1], [3.]))];
+    let (results, gradients) =
+        run_with_gradients(&given, &["x", "y"], |given| vec![(given["x"] + given["y"]) * (given["y"] - 2)]);
+    assert_elements(&results[0], &[1], &[5.]);
+    assert_elements(&gradients[0], &[1], &[1.]);
+    assert_elements(&gradients[1], &[1], &[6.]);
+}
+
+#[test]
+fn n_15_the_gradient_goes_through_assignments() {
+    let (results, gradients) = run_with_gradients(&[("m", f32s(&[1, 2], [2., 3.]))], &["m"], |given| {
+        let m = given["m"];
+        let n = m.zeros_like().put_at(at![0, 0], m.at(at![0, 0]).pow(2));
+        vec![n.put_at(at![0, 1], m.at(at![0, 1]).pow(3))]
+    });
+    assert_elements(&results[0], &[1, 2], &[4., 27.]);
+    assert_elements(&gradients[0], &[1, 2], &[4., 27.]);
 }
 
 #[test]
@@ -121,11 +164,31 @@ fn n_18_softmax() {
     assert_elements(&results[1], &[3, 3], &[across; 3].concat());
 }
 
+/// The example prints what its log-softmax picks; the others of a row share the rest.
+#[test]
+fn n_19_the_loss_of_three_rows() {
+    let (picked, labels) = ([0.5205_f64, 1.5082, 1.8566], [1, 0, 4]);
+    let scores = (0..15).map(|n| match (-picked[n / 5]).exp() {
+        share if n % 5 == labels[n / 5] => share.ln() + 7.0,
+        share => ((1.0 - share) / 4.0).ln() + 7.0,
+    });
+    let result = run_one(&[("x", f32s(&[3, 5], scores))], |given| {
+        nll_loss(given["x"].log_softmax(1), tensor(labels.map(|label| label as i64)))
+    });
+    assert_elements(&result, &[], &[1.2951]);
+}
+
 #[test]
 fn n_22_reflection_padding() {
     let result = run_one(&[], |_| arange(0.0, 9, 1).reshape([1, 3, 3]).pad_with(&[2, 2, 2, 2], PadMode::Reflect));
     let rows = [[2., 1., 0., 1., 2., 1., 0.], [5., 4., 3., 4., 5., 4., 3.], [8., 7., 6., 7., 8., 7., 6.]];
     assert_elements(&result, &[1, 7, 7], &[2, 1, 0, 1, 2, 1, 0].map(|row: usize| rows[row]).concat());
+}
+
+#[test]
+fn n_23_adaptive_pools() {
+    assert_eq!(shape_of(&[1, 64, 8, 9], |x| x.adaptive_max_pool2d([5, 7])), [1, 64, 5, 7]);
+    assert_eq!(shape_of(&[1, 64, 10, 9], |x| x.adaptive_max_pool2d(7)), [1, 64, 7, 7]);
 }
 
 #[test]
@@ -142,8 +205,41 @@ fn n_25_unsqueeze() {
 }
 
 #[test]
-fn n_42_rows_of_all_images() {
-    assert_eq!(shape_of(&[32, 30, 40, 3], |x| x.flatten(0, 1)), [960, 40, 3]);
+fn n_42_rearrange() {
+    let shape_with = |pattern: &'static str| shape_of(&[32, 30, 40, 3], move |x| x.rearrange(pattern, &[("h1", 5)]));
+    assert_eq!(shape_of(&[32, 30, 40, 3], |x| x.rearrange("b h w c -> (b h) w c", &[])), [960, 40, 3]);
+    assert_eq!(shape_with("b (h1 h2) ... -> b h2 1 (h1 ...)"), [32, 6, 1, 600]);
+    let moved = run_one(&[("x", counting(&[2, 6]))], |given| given["x"].rearrange("a (b c) -> (c a) b", &[("b", 2)]));
+    assert_elements(&moved, &[6, 2], &[0., 3., 6., 9., 1., 4., 7., 10., 2., 5., 8., 11.]);
+    for pattern in
+        ["b h", "b -> b", "b h -> b", "b b -> b b", "b (h w) -> b h w", "b (h -> h b", "b 7 -> b 7", "b (n h) -> b n h"]
+    {
+        let signature = Function::new("pattern").input("x", DType::F32, [2, 6]);
+        let mistakes =
+            signature.trace(|given| vec![given["x"].rearrange(pattern, &[("n", 4)])]).expect_err("it is wrong");
+        assert!(mistakes[0].code == Code::BadArgument && mistakes[0].message.contains(pattern), "{}", mistakes[0]);
+    }
+}
+
+/// What is made of a detached tensor changes neither the tensor nor its gradient: both ways of the example are the first one here, without its error.
+#[test]
+fn n_48_the_gradient_of_sigmoid() {
+    let (results, gradients) = run_with_gradients(&[("a", f32s(&[3], [1., 2., 3.]))], &["a"], |given| {
+        let out = given["a"].sigmoid();
+        vec![out, out.detach().put_at(at![..], 0.0)]
+    });
+    assert_elements(&results[0], &[3], &[0.7311, 0.8808, 0.9526]);
+    assert_elements(&results[1], &[3], &[0.; 3]);
+    assert_elements(&gradients[0], &[3], &[0.1966, 0.1050, 0.0452]);
+}
+
+#[test]
+fn n_51_average_pools_and_their_padding() {
+    let pooled = |pool: AvgPool<2>| run_one(&[("x", f32s(&[1, 3, 3], [1.; 9]))], |given| given["x"].avg_pool2d(pool));
+    let pool = AvgPool { padding: [1; 2], ..AvgPool::new(2) };
+    assert_elements(&pooled(pool), &[1, 2, 2], &[0.25, 0.5, 0.5, 1.]);
+    assert_elements(&pooled(AvgPool { count_include_pad: false, ..pool }), &[1, 2, 2], &[1.; 4]);
+    assert_elements(&pooled(AvgPool { divisor_override: Some(1), ..pool }), &[1, 2, 2], &[1., 2., 2., 4.]);
 }
 
 #[test]
@@ -153,12 +249,75 @@ fn n_52_pad() {
     assert_eq!(shape_of(&[2, 3, 4], |x| x.pad(&[1, 1, 2, 2, 3, 3], 0.0)), [8, 7, 6]);
 }
 
+/// `warp` of PWC-Net, as it is written for PyTorch: each element of `x` is taken from where the flow says.
+fn warp(x: Tensor, flow: Tensor, [batch, channels, height, width]: [usize; 4]) -> Tensor {
+    let [rows, columns] = [height, width].map(|extent| arange(0, extent as i64, 1));
+    let grid = meshgrid(&[rows, columns], Indexing::Matrix);
+    let [yy, xx] = [grid[0], grid[1]].map(|axis| axis.view([1, 1, height, width]).repeat(&[batch, 1, 1, 1]));
+    let mut places = cat(&[xx, yy], 1).to(DType::F32) + flow;
+    for (axis, extent) in [(0, width), (1, height)] {
+        let part = at![0.., axis, 0.., 0..];
+        places = places.put_at(&part, places.at(&part) * 2.0 / (extent - 1).max(1) as f64 - 1.0);
+    }
+    let places = places.permute(&[0, 2, 3, 1]);
+    let aligned = GridSample { align_corners: true, ..GridSample::default() };
+    let mask = ones([batch, channels, height, width], DType::F32).grid_sample(places, aligned);
+    let mask = where_(mask.lt(0.9999), 0.0, mask);
+    let mask = where_(mask.gt(0.0), 1.0, mask);
+    x.grid_sample(places, aligned) * mask
+}
+
+#[test]
+fn n_54_warp() {
+    let shape = [1, 1, 3, 4];
+    let along_x = |flow: f64| {
+        let flow = f32s(&[1, 2, 3, 4], [[flow; 12], [0.0; 12]].concat());
+        run_one(&[("x", counting(&shape)), ("flow", flow)], |given| warp(given["x"], given["flow"], shape))
+    };
+    assert_elements(&along_x(0.0), &shape, &counting(&shape).data);
+    assert_elements(&along_x(1.0), &shape, &[1., 2., 3., 0., 5., 6., 7., 0., 9., 10., 11., 0.]);
+    assert_elements(&along_x(0.5), &shape, &[0.5, 1.5, 2.5, 0., 4.5, 5.5, 6.5, 0., 8.5, 9.5, 10.5, 0.]);
+}
+
+/// A product is linear in each operand, so that central differences are exact but for rounding.
+#[test]
+fn n_55_the_gradient_of_a_product_of_matrices() {
+    let numbers = |shape: &[usize], scale: f64| {
+        support::tensor(DType::F64, shape, (0..shape.iter().product()).map(|n: usize| (n as f64 * scale).sin()))
+    };
+    let given = || [("a", numbers(&[3, 4], 0.7)), ("b", numbers(&[4, 2], 1.3))];
+    let (_, gradients) = run_with_gradients(&given(), &["a", "b"], |given| vec![given["a"].matmul(given["b"])]);
+    let sum_with = |operand: usize, at: usize, by: f64| {
+        let mut given = given();
+        given[operand].1.data[at] += by;
+        run_one(&given, |given| given["a"].matmul(given["b"]).sum_all()).data[0]
+    };
+    for (operand, gradient) in gradients.iter().enumerate() {
+        for (at, got) in gradient.data.iter().enumerate() {
+            let want = (sum_with(operand, at, 1e-3) - sum_with(operand, at, -1e-3)) / 2e-3;
+            assert!((got - want).abs() < 1e-9, "{got} and {want}");
+        }
+    }
+}
+
 #[test]
 fn n_56_indexing_shapes() {
     let images = [4, 3, 28, 28];
-    assert_eq!(shape_of(&images, |a| a.select(0, 0)), [3, 28, 28]);
-    assert_eq!(shape_of(&images, |a| a.select(0, 0).select(0, 0)), [28, 28]);
-    assert_eq!(shape_of(&images, |a| a.select(0, 0).select(0, 0).select(0, 2).select(0, 4)), [0; 0]);
-    assert_eq!(shape_of(&images, |a| a.narrow(0, 0, 2)), [2, 3, 28, 28]);
-    assert_eq!(shape_of(&images, |a| a.narrow(0, 0, 2).narrow(1, 0, 1)), [2, 1, 28, 28]);
+    assert_eq!(shape_of(&images, |a| a.at(at![0])), [3, 28, 28]);
+    assert_eq!(shape_of(&images, |a| a.at(at![0, 0])), [28, 28]);
+    assert_eq!(shape_of(&images, |a| a.at(at![0, 0, 2, 4])), [0; 0]);
+    assert_eq!(shape_of(&images, |a| a.at(at![..2])), [2, 3, 28, 28]);
+    assert_eq!(shape_of(&images, |a| a.at(at![..2, ..1])), [2, 1, 28, 28]);
+}
+
+#[test]
+fn n_66_gradients_of_arithmetic() {
+    type Binary = fn(Tensor, Tensor) -> Tensor;
+    let cases: [(Binary, f64, f64); 3] = [(|a, b| a - b, 1., -1.), (|a, b| a * b, 5., 3.), (|a, b| a / b, 0.2, -0.12)];
+    for (function, of_a, of_b) in cases {
+        let given = [("a", f32s(&[1], [3.])), ("b", f32s(&[1], [5.]))];
+        let (_, gradients) = run_with_gradients(&given, &["a", "b"], |given| vec![function(given["a"], given["b"])]);
+        assert_elements(&gradients[0], &[1], &[of_a]);
+        assert_elements(&gradients[1], &[1], &[of_b]);
+    }
 }

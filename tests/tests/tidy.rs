@@ -27,6 +27,7 @@ const EVERYTHING: &[&str] = &["kiln", "kiln-tests"];
 const FOLDERS: &[(&str, &str)] = &[
     ("benches", "programs that measure"),
     ("data", "embedded data sets"),
+    ("docs", "what there is: every operator, every row of the mission's table"),
     ("examples", "models and programs to learn from"),
     ("src", "the facade and the `kiln` command"),
     ("tests", "whole-system tests"),
@@ -43,6 +44,9 @@ const DATA_FOLDERS: &[(&str, &str)] = &[
     ("macros/tests/ui", "programs that must not compile; a head would move their carets"),
     ("codegen-cuda/tests/golden", "generated"),
 ];
+
+/// Committed data, and how many bytes they may have.
+const DATA_SIZES: &[(&str, u64)] = &[("tests/conformance", 3_000_000)];
 
 const MAX_LINES: usize = 500;
 
@@ -129,6 +133,19 @@ fn the_root_has_the_folders_of_the_table() {
     let mut faults: Vec<String> = other.map(|name| format!("{name}/: not in the table")).collect();
     faults.extend(known.iter().filter(|name| !names.contains(**name)).map(|name| format!("{name}/: missing")));
     report("a new folder is a change of the architecture", &faults);
+}
+
+#[test]
+fn committed_data_stay_small() {
+    let mut faults = Vec::new();
+    for &(folder, limit) in DATA_SIZES {
+        let found = ["json", "safetensors"].into_iter().flat_map(files).filter(|path| path.starts_with(folder));
+        let bytes: u64 = found.filter_map(|path| fs::metadata(root().join(path)).ok()).map(|data| data.len()).sum();
+        if bytes == 0 || bytes > limit {
+            faults.push(format!("{folder}: {bytes} bytes, the limit is {limit}"));
+        }
+    }
+    report("a clone is quick", &faults);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use super::tensors::{ReadError, entries};
 use super::{Checks, Engine, EngineError, Options, Outcome, ProgramFolder, Run, Tally, Tolerance};
 
 /// Every run of every folder of `programs/`, a line each.
+///
+/// # Errors
+/// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn programs(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
     for path in entries(folder)?.iter().filter(|path| path.is_dir() && options.selects(path)) {

@@ -15,6 +15,9 @@ use super::tensors::{ReadError, TensorFile, entries, read_json};
 use super::{Options, Outcome, Tally};
 
 /// Every case of every file, a line each operator and one each failure: the totals of the cases and of the error cases.
+///
+/// # Errors
+/// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
     let (mut cases, mut errors) = (Tally::default(), Tally::default());
     let is_case_file = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
