@@ -98,7 +98,7 @@ pub(crate) fn leading(side: &[TiledAxis]) -> usize {
     side.iter().position(|axis| axis.size > 1).unwrap_or(0)
 }
 
-/// `None` where the contraction must run as plain loops: not `f32`, or tiles that do not fit together.
+/// `None` where the contraction must run as plain loops: not `f32`, nothing to sum, or tiles that do not fit together.
 fn contraction(original: &Kernel) -> Option<Plan> {
     let contract = original.schedule.contract.as_ref()?;
     let [Statement::For(axes, body)] = original.body.as_slice() else { return None };
@@ -114,7 +114,11 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         && summed.iter().all(|axis| contract.k.iter().any(|tile| tile.axis == *axis))
         && !contract.m.is_empty()
         && !contract.n.is_empty()
-        && axes.iter().chain(summed).all(|axis| original.axis(*axis).limit.is_none());
+        && axes
+            .iter()
+            .chain(summed)
+            .map(|axis| original.axis(*axis))
+            .all(|axis| axis.limit.is_none() && axis.extent.factor > 0);
     if !fits {
         return None;
     }

@@ -6,6 +6,7 @@
 
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
+use kiln_ir::interpret::{Precision, Scalar};
 use kiln_ir::kernel::{Access, Kernel};
 use kiln_ir::{AxisId, DType, Dim, Expr, Index, TensorId};
 
@@ -57,6 +58,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) unroll: Vec<bool>,
     /// By local.
     pub(crate) locals: Vec<Option<Lanes>>,
+    /// The calls inside the expression at hand, with their values.
+    pub(crate) costly: Vec<(Expr, Lanes)>,
     /// Lanes that run now; 1 outside of vector loops.
     pub(crate) lanes: usize,
     /// Index components that the loop bounds in force keep inside their extents.
@@ -99,6 +102,7 @@ impl<'a> Emitter<'a> {
             vector,
             unroll,
             locals: vec![None; kernel.locals.len()],
+            costly: Vec::new(),
             lanes: 1,
             proven: Vec::new(),
             refuted: Vec::new(),
@@ -256,6 +260,7 @@ impl<'a> Emitter<'a> {
 
     /// A literal of a dtype.
     pub(crate) fn constant(&mut self, dtype: DType, value: f64) -> Value {
+        let value = Scalar::new(value, dtype, Precision::Declared).to_f64();
         ops::constant(&mut self.b, ops::scalar_type(dtype), value)
     }
 }

@@ -11,8 +11,33 @@ use crate::lanes::Lanes;
 use crate::ops;
 
 impl Emitter<'_> {
-    /// The value of an expression at the current positions.
+    /// The value of an expression at the current positions. A formula may name a costly part of it several times: Cranelift merges
+    /// equal operations but not equal calls, so each is written once here.
     pub(crate) fn eval(&mut self, expr: &Expr) -> Lanes {
+        let outer = std::mem::take(&mut self.costly);
+        let value = self.value(expr);
+        self.costly = outer;
+        value
+    }
+
+    fn value(&mut self, expr: &Expr) -> Lanes {
+        let costly = match expr {
+            Expr::Unary(op, _) => op.is_transcendental(),
+            Expr::Binary(op, ..) => matches!(op, Binary::Pow | Binary::Rem),
+            _ => false,
+        };
+        if !costly {
+            return self.node(expr);
+        }
+        if let Some((_, known)) = self.costly.iter().find(|(held, _)| held == expr) {
+            return known.clone();
+        }
+        let value = self.node(expr);
+        self.costly.push((expr.clone(), value.clone()));
+        value
+    }
+
+    fn node(&mut self, expr: &Expr) -> Lanes {
         match expr {
             Expr::Number(number, dtype) => Lanes::Uniform(self.constant(*dtype, number.value())),
             Expr::Index(index) => self.index_lanes(index),
@@ -22,33 +47,34 @@ impl Emitter<'_> {
             }
             Expr::Load(load) => self.load(load),
             Expr::Unary(op, x) => {
-                let (dtype, x) = (self.dtype(x), self.eval(x));
+                let (dtype, x) = (self.dtype(x), self.value(x));
                 self.unary(*op, dtype, &x)
             }
             Expr::Binary(op, x, y) => {
-                let (dtype, left) = (self.dtype(x), self.eval(x));
+                let (dtype, left) = (self.dtype(x), self.value(x));
                 if let (Binary::Pow, Expr::Number(exponent, _)) = (op, &**y)
                     && exponent.value() == 2.0
                 {
                     return self.binary(Binary::Mul, dtype, &left, &left);
                 }
-                let right = self.eval(y);
+                let right = self.value(y);
                 self.binary(*op, dtype, &left, &right)
             }
             Expr::Compare(op, x, y) => {
-                let (dtype, x, y) = (self.dtype(x), self.eval(x), self.eval(y));
+                let (dtype, x, y) = (self.dtype(x), self.value(x), self.value(y));
                 self.compare(*op, dtype, &x, &y)
             }
             Expr::Select(condition, x, y) => {
-                let (dtype, condition) = (self.dtype(x), self.eval(condition));
-                let (x, y) = (self.eval(x), self.eval(y));
+                let (dtype, condition) = (self.dtype(x), self.value(condition));
+                let (x, y) = (self.value(x), self.value(y));
                 self.select(dtype, &condition, &x, &y)
             }
             Expr::Cast(to, x) => {
-                let (from, x) = (self.dtype(x), self.eval(x));
+                let (from, x) = (self.dtype(x), self.value(x));
                 self.cast(from, *to, &x)
             }
             Expr::Check(x, bound, site) => self.check(x, *bound, site),
+            Expr::Random { bits, seed, stream, position } => self.random(*bits, seed, stream, position),
         }
     }
 
@@ -61,8 +87,8 @@ impl Emitter<'_> {
         }
         let packs = match op {
             Unary::Neg | Unary::Abs => true,
-            Unary::Sqrt | Unary::Floor => dtype.is_float(),
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf => dtype == DType::F32,
+            Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::Trunc | Unary::Round => dtype.is_float(),
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Atan => ops::held(dtype) == DType::F32,
             Unary::Sin | Unary::Cos | Unary::Not => false,
         };
         if packs
@@ -83,7 +109,7 @@ impl Emitter<'_> {
             Binary::Add | Binary::Sub | Binary::Mul => true,
             Binary::Div => dtype.is_float(),
             Binary::Max | Binary::Min => dtype.is_float() || dtype == DType::I32,
-            Binary::Pow | Binary::And | Binary::Or => false,
+            Binary::Rem | Binary::Pow | Binary::And | Binary::Or => false,
         };
         if packs && let Some(ty) = self.packable(dtype) {
             let (x, y) = (self.packed(x, ty), self.packed(y, ty));
@@ -127,12 +153,12 @@ impl Emitter<'_> {
         Lanes::Split(chosen.map(|((condition, x), y)| self.b.ins().select(condition, x, y)).collect())
     }
 
-    fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
+    pub(crate) fn cast(&mut self, from: DType, to: DType, x: &Lanes) -> Lanes {
         if from == to {
             return x.clone();
         }
-        match (x, from, to) {
-            (Lanes::Packed(_), DType::I32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
+        match (x, ops::held(from), ops::held(to)) {
+            (Lanes::Packed(_), DType::I32 | DType::F32, DType::F32) | (Lanes::Packed(_), DType::F32, DType::I32) => {
                 let ty = ops::vector_type(from).expect("both have vectors");
                 let registers = self.packed(x, ty);
                 Lanes::Packed(registers.into_iter().map(|x| self.cast_value(from, to, x)).collect())
@@ -161,7 +187,7 @@ impl Emitter<'_> {
 
     /// An index that must lie in `0..bound`; elsewhere the fault is reported and 0 is used.
     fn check(&mut self, expr: &Expr, bound: Dim, site: &str) -> Lanes {
-        let value = self.eval(expr);
+        let value = self.value(expr);
         if let Lanes::Uniform(value) = value {
             return Lanes::Uniform(self.check_lane(expr, value, bound, site, 0));
         }

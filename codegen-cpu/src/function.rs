@@ -8,15 +8,15 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use kiln_ir::AxisId;
 use kiln_ir::kernel::{Kernel, Statement};
-use kiln_ir::{AxisId, DType};
 use kiln_runtime::abi::KernelContext;
 
+use crate::Error;
 use crate::contract::Plan;
 use crate::emit::{Emitter, Position};
 use crate::loops::Span;
 use crate::work::Work;
-use crate::{Error, Unsupported};
 
 /// The machine code of one kernel. It refers to nothing outside itself.
 #[derive(Clone, Debug)]
@@ -46,7 +46,6 @@ pub(crate) fn machine_code(kernel: &Kernel, isa: &dyn TargetIsa, disassemble: bo
 
 /// The kernel as a Cranelift function.
 pub(crate) fn function(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, Error> {
-    refuse_half_types(kernel)?;
     let plan = Plan::new(kernel);
     let mut signature = Signature::new(isa.default_call_conv());
     // cx, buffers, begin, end.
@@ -154,14 +153,5 @@ impl Emitter<'_> {
         self.b.seal_block(head);
         self.b.seal_block(after);
         self.b.switch_to_block(after);
-    }
-}
-
-fn refuse_half_types(kernel: &Kernel) -> Result<(), Error> {
-    let dtypes =
-        kernel.tensors.iter().map(|tensor| tensor.ty.dtype).chain(kernel.locals.iter().map(|local| local.dtype));
-    match dtypes.into_iter().find(|dtype| matches!(dtype, DType::F16 | DType::BF16)) {
-        Some(dtype) => Err(Error::Unsupported { kernel: kernel.name.clone(), reason: Unsupported::DType(dtype) }),
-        None => Ok(()),
     }
 }

@@ -32,6 +32,7 @@ mod memory;
 mod object;
 mod ops;
 mod options;
+mod random;
 mod range;
 mod reduce;
 mod scalar;
@@ -43,7 +44,7 @@ mod work;
 use kiln_ir::Kernel;
 
 pub use bindings::bindings;
-pub use error::{Error, Unsupported};
+pub use error::Error;
 pub use jit::{Jit, jit};
 pub use object::{Object, compile_object, symbol};
 pub use options::{Cpu, Options};

@@ -62,6 +62,9 @@ impl Emitter<'_> {
     pub(crate) fn nest(&mut self, axes: &[AxisId], work: Work<'_>) {
         let Some((&axis, rest)) = axes.split_first() else { return self.work(work) };
         let fixed = self.fixed_trip(axis);
+        if fixed == Some(0) {
+            return;
+        }
         if self.unroll[axis.0 as usize] || fixed == Some(1) {
             let trip = fixed.expect("only axes of known extent are written out");
             for position in 0..trip {

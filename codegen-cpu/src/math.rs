@@ -1,11 +1,13 @@
 //! Elementary functions on `f32`, as Cranelift operations: no library call, and the same bits in a scalar as in a lane.
 //!
 //! No fused multiply-add is used, so that results do not depend on the machine either. Greatest errors against the exact value,
-//! as `tests/math.rs` checks them: `exp`, `log` 2 ulp; `tanh`, `erf`, `sin`, `cos` 4 ulp. Infinities, NaN and denormals go
+//! as `tests/math.rs` checks them: `exp`, `log` 2 ulp; `tanh`, `erf`, `atan`, `sin`, `cos` 4 ulp. Infinities, NaN and denormals go
 //! as in libm.
 
+mod atan;
 mod erf;
 mod exp;
+pub(crate) mod half;
 mod log;
 mod tanh;
 mod trigonometry;
@@ -13,11 +15,12 @@ mod trigonometry;
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 
+pub(crate) use atan::atan;
 pub(crate) use erf::erf;
 pub(crate) use exp::exp;
 pub(crate) use log::log;
 pub(crate) use tanh::tanh;
-pub(crate) use trigonometry::{cos, sin};
+pub(crate) use trigonometry::{FAR, cos, sin};
 
 use crate::ops::{bitcast, bits_type, f32_constant, i32_constant};
 

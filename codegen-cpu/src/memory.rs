@@ -7,13 +7,15 @@ use crate::emit::Emitter;
 use crate::guard::Access;
 use crate::index::{Address, Step};
 use crate::lanes::Lanes;
+use crate::math::half;
 use crate::ops;
 
 impl Emitter<'_> {
     /// An element, or the elements of all lanes.
     pub(crate) fn load(&mut self, load: &Load) -> Lanes {
         let dtype = self.kernel.tensor(load.tensor).ty.dtype;
-        if let (Some(fill), true) = (load.fill, self.is_refuted(load)) {
+        let empty = self.kernel.tensor(load.tensor).ty.shape.is_empty();
+        if let (Some(fill), true) = (load.fill, empty || self.is_refuted(load)) {
             return Lanes::Uniform(self.constant(dtype, fill.value()));
         }
         let access = self.access(load);
@@ -22,9 +24,9 @@ impl Emitter<'_> {
         }
         match (self.step(&access.free), self.packable(dtype)) {
             (Step::Constant(0), _) => Lanes::Uniform(self.load_lane(load, &access, 0)),
-            (Step::Constant(step), Some(ty)) if step == 1 || matches!(step, 2 | -1) && ty.lane_bits() == 32 => {
+            (Step::Constant(step), Some(ty)) if step == 1 || matches!(step, 2 | -1) && dtype.size_bytes() == 4 => {
                 let (address, condition) = self.guarded_address(load.tensor, &access, 0);
-                let distance = 16 * step;
+                let distance = i64::from(ty.lane_count()) * dtype.size_bytes() as i64 * step;
                 let registers = (0..self.lanes as i64 / i64::from(ty.lane_count()))
                     .map(|register| {
                         let address = self.moved(address, register * distance);
@@ -68,8 +70,10 @@ impl Emitter<'_> {
             (Step::Constant(1), Some(ty)) => {
                 let registers = self.packed(value, ty);
                 let address = self.address(tensor, &linear, 0, None);
-                for (register, at) in registers.into_iter().zip((0..).step_by(16)) {
-                    self.b.ins().store(flags, register, address.base, address.offset + at);
+                let distance = ty.lane_count() as usize * dtype.size_bytes();
+                for (register, at) in registers.into_iter().zip((0..).step_by(distance)) {
+                    let elements = if dtype.is_half() { self.half_register(dtype, register) } else { register };
+                    self.b.ins().store(flags, elements, address.base, address.offset + at);
                 }
             }
             (Step::Constant(step), _) => {
@@ -77,24 +81,49 @@ impl Emitter<'_> {
                 let address = self.address(tensor, &linear, 0, None);
                 for (value, lane) in values.into_iter().zip(0..) {
                     let address = self.moved(address, lane * step * dtype.size_bytes() as i64);
-                    self.b.ins().store(flags, value, address.base, address.offset);
+                    self.store_at(tensor, value, address);
                 }
             }
             (Step::Irregular, _) => {
                 let values = self.split(value, dtype);
                 for (lane, value) in values.into_iter().enumerate() {
                     let address = self.address(tensor, &linear, lane, None);
-                    self.b.ins().store(flags, value, address.base, address.offset);
+                    self.store_at(tensor, value, address);
                 }
             }
         }
     }
 
-    /// The elements of one register, `step` apart: 1 with 8 to 64 bits each, 2 or -1 with 32 bits. Between the first and the last
+    fn store_at(&mut self, tensor: TensorId, value: Value, address: Address) {
+        let dtype = self.kernel.tensor(tensor).ty.dtype;
+        let flags = self.memory_flags(tensor);
+        let Address { base, offset } = address;
+        if dtype.is_half() {
+            let bits = half::encode(&mut self.b, dtype, value);
+            self.b.ins().istore16(flags, bits, base, offset);
+        } else {
+            self.b.ins().store(flags, value, base, offset);
+        }
+    }
+
+    /// Four halves, in 64 bits.
+    fn half_register(&mut self, dtype: DType, register: Value) -> Value {
+        let bits = half::encode(&mut self.b, dtype, register);
+        let narrow = self.b.ins().unarrow(bits, bits);
+        let narrow = ops::bitcast(&mut self.b, types::I64X2, narrow);
+        self.b.ins().extractlane(narrow, 0)
+    }
+
+    /// The elements of one register, `step` apart: 1 with 16 to 64 bits each, 2 or -1 with 32 bits. Between the first and the last
     /// element nothing else is read, so no tensor is left.
     fn load_register(&mut self, tensor: TensorId, ty: Type, address: Address, step: i64) -> Value {
         let flags = self.memory_flags(tensor);
+        let dtype = self.kernel.tensor(tensor).ty.dtype;
         let Address { base, offset } = address;
+        if dtype.is_half() {
+            let bits = self.b.ins().uload16x4(flags, base, offset);
+            return half::decode(&mut self.b, dtype, bits);
+        }
         let (low, high, order) = match step {
             // Elements 0, 2 of the first register and 4, 6 of the second, which begins at 3.
             2 => {
@@ -124,7 +153,12 @@ impl Emitter<'_> {
     fn load_from(&mut self, load: &Load, address: Address, condition: Option<Value>) -> Value {
         let dtype = self.kernel.tensor(load.tensor).ty.dtype;
         let flags = self.memory_flags(load.tensor);
-        let value = self.b.ins().load(ops::scalar_type(dtype), flags, address.base, address.offset);
+        let value = if dtype.is_half() {
+            let bits = self.b.ins().uload16(types::I32, flags, address.base, address.offset);
+            half::decode(&mut self.b, dtype, bits)
+        } else {
+            self.b.ins().load(ops::scalar_type(dtype), flags, address.base, address.offset)
+        };
         match (condition, load.fill) {
             (Some(condition), Some(fill)) => {
                 let fill = self.constant(dtype, fill.value());

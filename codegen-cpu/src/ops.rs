@@ -8,26 +8,30 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Opcode, Type, Value, type
 use cranelift_frontend::FunctionBuilder;
 use kiln_ir::{Comparison, DType};
 
-/// The Cranelift type of one element.
+/// The dtype in which values of a dtype are held and computed with: halves are the `f32` of the same value.
+pub(crate) fn held(dtype: DType) -> DType {
+    if dtype.is_half() { DType::F32 } else { dtype }
+}
+
+/// The Cranelift type of one value.
 pub(crate) fn scalar_type(dtype: DType) -> Type {
     match dtype {
         DType::Bool | DType::U8 => types::I8,
         DType::I32 => types::I32,
         DType::I64 => types::I64,
-        DType::F32 => types::F32,
+        DType::F16 | DType::BF16 | DType::F32 => types::F32,
         DType::F64 => types::F64,
-        DType::F16 | DType::BF16 => unreachable!("half types are refused before emission"),
     }
 }
 
 /// The 128-bit vector of this dtype, where there is arithmetic on one.
 pub(crate) fn vector_type(dtype: DType) -> Option<Type> {
     match dtype {
-        DType::F32 => Some(types::F32X4),
+        DType::F16 | DType::BF16 | DType::F32 => Some(types::F32X4),
         DType::F64 => Some(types::F64X2),
         DType::I32 => Some(types::I32X4),
         DType::I64 => Some(types::I64X2),
-        DType::Bool | DType::U8 | DType::F16 | DType::BF16 => None,
+        DType::Bool | DType::U8 => None,
     }
 }
 
@@ -155,6 +159,13 @@ pub(crate) fn int_div(b: &mut FunctionBuilder<'_>, unsigned: bool, x: Value, y: 
     let quotient = b.ins().sdiv(x, divisor);
     let negated = b.ins().ineg(x);
     b.ins().select(is_minus_one, negated, quotient)
+}
+
+/// The remainder that belongs to [`int_div`]; `x` itself where the divisor is zero.
+pub(crate) fn int_rem(b: &mut FunctionBuilder<'_>, unsigned: bool, x: Value, y: Value) -> Value {
+    let quotient = int_div(b, unsigned, x, y);
+    let product = b.ins().imul(quotient, y);
+    b.ins().isub(x, product)
 }
 
 /// Whether a scalar or vector is a literal other than NaN.

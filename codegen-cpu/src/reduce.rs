@@ -46,6 +46,9 @@ impl Emitter<'_> {
         }
         for (result, cell) in results.iter().zip(&cells) {
             let value = self.finish(result, cell);
+            let dtype = self.dtype(&result.value);
+            let value =
+                if dtype.is_half() && cell.arg_max.is_none() { self.cast(cell.dtype, dtype, &value) } else { value };
             self.locals[result.local.0 as usize] = Some(value);
         }
     }
@@ -83,7 +86,8 @@ impl Emitter<'_> {
     }
 
     fn cell(&mut self, result: &Reduction, width: Option<usize>, axes: &[AxisId]) -> Cell {
-        let dtype = self.dtype(&result.value);
+        // Halves are rounded once, at the end.
+        let dtype = ops::held(self.dtype(&result.value));
         let identity = self.constant(dtype, identity(result.monoid, dtype));
         if result.monoid == Monoid::ArgMax {
             let zero = self.int(0);

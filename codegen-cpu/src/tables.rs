@@ -106,6 +106,7 @@ fn init(init: &kiln_ir::Init, constant: Option<usize>) -> abi::Init {
         kiln_ir::Init::Uniform { low, high } => abi::Init::Uniform { low, high },
         kiln_ir::Init::Normal { mean, std } => abi::Init::Normal { mean, std },
         kiln_ir::Init::TruncatedNormal { mean, std, low, high } => abi::Init::TruncatedNormal { mean, std, low, high },
+        kiln_ir::Init::Seed => abi::Init::Seed,
         kiln_ir::Init::Data(_) => abi::Init::Data(constant.expect("data of a slot is a constant") as u32),
     }
 }
@@ -118,20 +119,11 @@ fn constant(buffer: &Buffer) -> abi::Constant {
         kiln_ir::Init::Constant(value) => vec![*value; count],
         _ => vec![0.0; count],
     };
-    let bytes: Vec<u8> = values.into_iter().flat_map(|value| element_bytes(buffer.ty.dtype, value)).collect();
-    abi::Constant { offset: buffer.offset as u64, bytes: bytes.into() }
-}
-
-fn element_bytes(dtype: DType, value: f64) -> Vec<u8> {
-    match dtype {
-        DType::Bool => vec![u8::from(value != 0.0)],
-        DType::U8 => vec![value as u8],
-        DType::I32 => (value as i32).to_le_bytes().to_vec(),
-        DType::I64 => (value as i64).to_le_bytes().to_vec(),
-        DType::F32 => (value as f32).to_le_bytes().to_vec(),
-        DType::F64 => value.to_le_bytes().to_vec(),
-        DType::F16 | DType::BF16 => unreachable!("half types are refused before the tables are made"),
+    let mut bytes = vec![0; count * buffer.ty.dtype.size_bytes()];
+    for (bytes, value) in bytes.chunks_mut(buffer.ty.dtype.size_bytes()).zip(values) {
+        element(buffer.ty.dtype).write_f64(value, bytes);
     }
+    abi::Constant { offset: buffer.offset as u64, bytes: bytes.into() }
 }
 
 /// The planned bytes of each class, the largest batch counted; classes that share memory over time each show their own peak.

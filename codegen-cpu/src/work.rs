@@ -1,7 +1,7 @@
 //! What runs inside a loop nest, and what the loops must know about it: its expressions, its cost, whether it may run twice.
 
 use kiln_ir::kernel::{Reduction, Statement};
-use kiln_ir::{AxisId, Expr, LocalId, Unary};
+use kiln_ir::{AxisId, Expr, LocalId};
 
 use crate::emit::{Emitter, Position};
 use crate::reduce::Cell;
@@ -108,10 +108,11 @@ impl<'a> Emitter<'a> {
 /// About how many instructions a node is, to choose how many registers run side by side.
 fn cost_of(expr: &Expr) -> usize {
     match expr {
-        Expr::Unary(Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos, _) => 30,
+        Expr::Unary(op, _) if op.is_transcendental() => 30,
         Expr::Load(load) if load.fill.is_some() => 4,
         Expr::Number(..) | Expr::Local(_) => 0,
         Expr::Check(..) => 10,
+        Expr::Random { .. } => 30,
         _ => 1,
     }
 }

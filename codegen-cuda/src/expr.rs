@@ -37,6 +37,11 @@ impl Scope<'_> {
                 let fault = Code::primary(self.fault.as_deref().unwrap_or("nullptr"));
                 Code::call("kiln_check", &[self.expr(x), self.dim(*bound), number, position, fault])
             }
+            Expr::Random { bits, seed, stream, position } => {
+                let operands = [seed, stream, position].map(|x| self.expr(x));
+                let operands = [Code::integer(i64::from(*bits))].into_iter().chain(operands);
+                Code::call("kiln_random", &operands.collect::<Vec<_>>())
+            }
         }
     }
 
@@ -229,7 +234,7 @@ fn unary(op: Unary, x: &Code, dtype: DType) -> Code {
         }
         Unary::Neg => return Code::new(format!("-{}", x.at(Level::Primary)), Level::Prefix),
         Unary::Abs if dtype.is_integer() => return Code::call("kiln_abs", std::slice::from_ref(x)),
-        Unary::Floor if dtype.is_integer() => return x.clone(),
+        _ if op.is_rounding() && dtype.is_integer() => return x.clone(),
         Unary::Abs => "fabs",
         Unary::Exp => "exp",
         Unary::Log => "log",
@@ -238,7 +243,11 @@ fn unary(op: Unary, x: &Code, dtype: DType) -> Code {
         Unary::Erf => "erf",
         Unary::Sin => "sin",
         Unary::Cos => "cos",
+        Unary::Atan => "atan",
         Unary::Floor => "floor",
+        Unary::Ceil => "ceil",
+        Unary::Trunc => "trunc",
+        Unary::Round => "rint",
     };
     Code::call(&format!("{function}{}", if single { "f" } else { "" }), std::slice::from_ref(x))
 }
@@ -252,7 +261,9 @@ fn binary(op: Binary, a: &Code, b: &Code, dtype: DType) -> Code {
         Binary::Add => Code::binary(Level::Sum, "+", a, b),
         Binary::Sub => Code::binary(Level::Sum, "-", a, b),
         Binary::Mul => Code::binary(Level::Product, "*", a, b),
-        Binary::Div if dtype == DType::U8 => Code::cast("u8", &Code::binary(Level::Product, "/", a, b)),
+        Binary::Div if dtype.is_integer() => call("kiln_div"),
+        Binary::Rem if dtype.is_integer() => call("kiln_rem"),
+        Binary::Rem => call(if dtype == DType::F64 { "fmod" } else { "fmodf" }),
         Binary::Div => Code::binary(Level::Product, "/", a, b),
         Binary::Max => call("kiln_max"),
         Binary::Min => call("kiln_min"),

@@ -45,6 +45,24 @@ KILN_DEVICE bool kiln_in_range(i64 index, i64 extent) { return 0 <= index && ind
 template <typename T> KILN_DEVICE T kiln_floor_div(T a, T b) { return a / b - (a % b < 0 ? 1 : 0); }
 template <typename T> KILN_DEVICE T kiln_floor_mod(T a, T b) { return a % b + (a % b < 0 ? b : 0); }
 
+// The upper bits of a word of Philox4x32-10: the key is the seed, the counter the number of four words and the stream.
+KILN_DEVICE int kiln_random(int bits, i64 seed, i64 stream, i64 position) {
+    unsigned k0 = (unsigned)seed, k1 = (unsigned)((u64)seed >> 32);
+    unsigned c0 = (unsigned)((u64)position >> 2), c1 = (unsigned)((u64)position >> 34);
+    unsigned c2 = (unsigned)stream, c3 = (unsigned)((u64)stream >> 32);
+    for (int round = 0; round < 10; ++round) {
+        const u64 p0 = 0xd2511f53ull * c0, p1 = 0xcd9e8d57ull * c2;
+        c0 = (unsigned)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (unsigned)p1;
+        c2 = (unsigned)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (unsigned)p0;
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    const unsigned low = position & 1 ? c1 : c0, high = position & 1 ? c3 : c2;
+    return (int)((position & 2 ? high : low) >> (32 - bits));
+}
+
 // Sums, differences and products; integers wrap.
 KILN_DEVICE float kiln_add(float a, float b) { return a + b; }
 KILN_DEVICE double kiln_add(double a, double b) { return a + b; }
@@ -64,6 +82,11 @@ KILN_DEVICE i64 kiln_mul(i64 a, i64 b) { return (i64)((u64)a * (u64)b); }
 KILN_DEVICE u8 kiln_abs(u8 a) { return a; }
 KILN_DEVICE int kiln_abs(int a) { return a < 0 ? kiln_sub(0, a) : a; }
 KILN_DEVICE i64 kiln_abs(i64 a) { return a < 0 ? kiln_sub(0ll, a) : a; }
+// A zero divisor counts as one, and the least number by -1 wraps.
+template <typename T> KILN_DEVICE T kiln_div(T a, T b) {
+    return b == T(0) ? a : b < T(0) && b == T(-1) ? kiln_sub(T(0), a) : T(a / b);
+}
+template <typename T> KILN_DEVICE T kiln_rem(T a, T b) { return kiln_sub(a, kiln_mul(kiln_div(a, b), b)); }
 template <typename T> KILN_DEVICE T kiln_pow(T base, T exponent) {
     T result = 1;
     if (exponent < T(0)) {

@@ -67,7 +67,8 @@ fn check_expr(kernel: &Kernel, expr: &Expr) -> Result<(), Error> {
         Expr::Unary(op, x) => match (op, kernel.dtype(x)) {
             (Unary::Not, DType::Bool) => Ok(()),
             (Unary::Not, dtype) | (_, dtype @ DType::Bool) => refuse(op.name(), dtype),
-            (Unary::Neg | Unary::Abs | Unary::Floor, _) => Ok(()),
+            (Unary::Neg | Unary::Abs, _) => Ok(()),
+            _ if op.is_rounding() => Ok(()),
             (_, dtype) if dtype.is_integer() => refuse(op.name(), dtype),
             _ => Ok(()),
         },

@@ -13,6 +13,7 @@ use kiln_codegen_cuda::{Error, Mapping, Parameter, choose_mapping, compile_to_pt
 use kiln_codegen_cuda::{write_program, write_sources};
 use kiln_ir::program::{Buffer, BufferId, Class, Entry, KernelId, Launch, Program};
 use kiln_ir::{DType, Init, Kernel, Place};
+use kiln_runtime::philox::{Philox4x32, PhiloxState};
 
 use kernels::MAX_BATCH;
 
@@ -111,10 +112,7 @@ fn what_cannot_be_written_is_an_error() {
 /// A C++ compiler finds typing errors, undeclared names and wrong types without CUDA.
 #[test]
 fn a_cpp_compiler_accepts_the_text() {
-    let Some(compiler) = ["g++", "clang++", "c++"].into_iter().find(|name| runs(name)) else {
-        println!("skipped: no C++ compiler");
-        return;
-    };
+    let Some(compiler) = cpp_compiler() else { return };
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda.h");
     let goldens = PROGRAMS.map(|name| fs::read_to_string(program_path(name)).unwrap());
     for text in goldens.into_iter().chain([write_program(&program(kernels::all())).unwrap()]) {
@@ -129,6 +127,42 @@ fn a_cpp_compiler_accepts_the_text() {
         fs::remove_file(&file).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// The same random words as those of every other back end; this part of the text runs on a processor as well.
+#[test]
+fn random_words_are_those_of_philox() {
+    let Some(compiler) = cpp_compiler() else { return };
+    let calls = [(0, 0, 0), (0x299f_31d0_a409_3822, 0x0370_7344_1319_8a2e, 4 * 0x243f_6a88), (77, 5 << 32 | 3, 1001)];
+    let mut body = String::new();
+    let mut expected = Vec::new();
+    for (seed, stream, position) in calls {
+        let mut words = Philox4x32::from_state(PhiloxState { seed, stream, position });
+        for at in position..position + 6 {
+            body.push_str(&format!("    std::printf(\"%d\\n\", kiln_random(31, {seed}ll, {stream}ll, {at}ll));\n"));
+            expected.push((words.next_u32() >> 1).to_string());
+        }
+    }
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cuda.h");
+    let prelude = include_str!("../src/prelude.cu");
+    let file = std::env::temp_dir().join(format!("kiln_random_{}.cpp", std::process::id()));
+    let program = file.with_extension("out");
+    let text = format!("#include <cstdio>\n#include \"{}\"\n{prelude}\nint main() {{\n{body}}}\n", header.display());
+    fs::write(&file, text).unwrap();
+    let output = Command::new(compiler).arg("-std=c++17").arg(&file).arg("-o").arg(&program).output().unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(&program).output().unwrap();
+    fs::remove_file(&program).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().collect::<Vec<&str>>(), expected);
+}
+
+fn cpp_compiler() -> Option<&'static str> {
+    let found = ["g++", "clang++", "c++"].into_iter().find(|name| runs(name));
+    if found.is_none() {
+        println!("skipped: no C++ compiler");
+    }
+    found
 }
 
 /// The loader reads its search path when a process starts, so the work is done in a second process of this test.

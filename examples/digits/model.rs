@@ -59,7 +59,7 @@ impl DigitNet {
         for block in &self.blocks {
             x = block.forward(x);
         }
-        self.head(x.max_pool2d(2, 2, 0).flatten(1, -1))
+        self.head(x.max_pool2d(2).flatten(1, -1))
     }
 }
 

@@ -7,105 +7,49 @@ use kiln_ir::ops;
 use kiln_ir::{Code, DType, Diagnostic, Dim, Number, Op, Shape};
 
 use crate::Tensor;
+use crate::scalar::Operand;
 
-macro_rules! unary {
-    ($($(#[$meta:meta])* $method:ident => $op:ident;)*) => {
-        impl Tensor {$(
-            $(#[$meta])*
-            #[track_caller]
-            pub fn $method(self) -> Tensor {
-                Tensor::apply_as(stringify!($method), ops::$op {}, &[self])
-            }
-        )*}
+/// The methods of the rows of the op table that say how they are called.
+macro_rules! methods {
+    ($($form:ident $op:ident $text:literal $method:ident;)*) => {
+        impl Tensor {
+            $(methods! { @$form $op $text $method })*
+        }
+    };
+    (@unary $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), "): its formula and gradient stand there.")]
+        #[track_caller]
+        pub fn $method(self) -> Tensor {
+            Tensor::apply_as(stringify!($method), ops::$op {}, &[self])
+        }
+    };
+    (@float $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), "): its formula and gradient stand there. Integers become `f32`.")]
+        #[track_caller]
+        pub fn $method(self) -> Tensor {
+            Tensor::apply_as(stringify!($method), ops::$op {}, &[self.to_float()])
+        }
+    };
+    (@binary $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), ") with a tensor or a number: its formula and gradients stand there.")]
+        #[track_caller]
+        pub fn $method(self, other: impl Operand) -> Tensor {
+            let other = other.like(self);
+            broadcast_apply(ops::$op {}, self, other)
+        }
+    };
+    (@real $op:ident $text:literal $method:ident) => {
+        #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), ") with a tensor or a number: its formula and gradients stand there. Integers become `f32`.")]
+        #[track_caller]
+        pub fn $method(self, other: impl Operand) -> Tensor {
+            let this = self.to_float();
+            let other = other.like(this).to_float();
+            broadcast_apply(ops::$op {}, this, other)
+        }
     };
 }
 
-unary! {
-    /// `e^x`.
-    exp => Exp;
-    /// Natural logarithm.
-    log => Log;
-    /// Square root.
-    sqrt => Sqrt;
-    /// Hyperbolic tangent.
-    tanh => Tanh;
-    /// The error function.
-    erf => Erf;
-    /// Sine of radians.
-    sin => Sin;
-    /// Cosine of radians.
-    cos => Cos;
-    /// `|x|`.
-    abs => Abs;
-    /// `max(x, 0)`.
-    relu => Relu;
-    /// `1 / (1 + e^-x)`.
-    sigmoid => Sigmoid;
-    /// The value without its gradient.
-    detach => Detach;
-    /// Logical negation of a `bool` tensor.
-    logical_not => Not;
-}
-
-macro_rules! binary {
-    ($($(#[$meta:meta])* $method:ident => $op:ident;)*) => {
-        impl Tensor {$(
-            $(#[$meta])*
-            #[track_caller]
-            pub fn $method(self, other: impl Operand) -> Tensor {
-                let other = other.like(self);
-                broadcast_apply(ops::$op {}, self, other)
-            }
-        )*}
-    };
-}
-
-binary! {
-    /// The greater, elementwise; NaN if either is.
-    maximum => Maximum;
-    /// The smaller, elementwise; NaN if either is.
-    minimum => Minimum;
-    /// This to the power of `other`.
-    pow => Pow;
-    /// `self == other`, a `bool` tensor.
-    eq => Eq;
-    /// `self != other`.
-    ne => Ne;
-    /// `self < other`.
-    lt => Lt;
-    /// `self <= other`.
-    le => Le;
-    /// `self > other`.
-    gt => Gt;
-    /// `self >= other`.
-    ge => Ge;
-    /// Both of two `bool` tensors.
-    logical_and => And;
-    /// Either of two `bool` tensors.
-    logical_or => Or;
-}
-
-/// The right-hand side of an elementwise op: a tensor or a number.
-pub trait Operand {
-    /// The tensor; a number takes the dtype of `other`, as in PyTorch.
-    #[track_caller]
-    fn like(self, other: Tensor) -> Tensor;
-}
-
-impl Operand for Tensor {
-    fn like(self, _: Tensor) -> Tensor {
-        self
-    }
-}
-
-impl Operand for f64 {
-    #[track_caller]
-    fn like(self, other: Tensor) -> Tensor {
-        let dtype = other.dtype();
-        let dtype = if dtype.is_float() || self.fract() == 0.0 { dtype } else { DType::F32 };
-        Tensor::full(self, dtype)
-    }
-}
+kiln_ir::op_rows!(methods);
 
 macro_rules! operators {
     ($($trait:ident $method:ident $op:ident;)*) => {$(
@@ -119,13 +63,15 @@ macro_rules! operators {
             }
         }
 
-        impl $trait<Tensor> for f64 {
+        operators! { @number $trait $method f64 i64 }
+    )*};
+    (@number $trait:ident $method:ident $($number:ty)*) => {$(
+        impl $trait<Tensor> for $number {
             type Output = Tensor;
 
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                let this = self.like(other);
-                broadcast_apply(ops::$op {}, this, other)
+                self.like(other).$method(other)
             }
         }
     )*};
@@ -166,6 +112,24 @@ impl Tensor {
         if self.dtype() == dtype { self } else { Tensor::apply(ops::Cast { dtype }, &[self]) }
     }
 
+    /// The tensor itself, or its integers or truth values as `f32`: what functions of real numbers compute with.
+    #[track_caller]
+    pub(crate) fn to_float(self) -> Tensor {
+        if self.dtype().is_float() { self } else { self.to(DType::F32) }
+    }
+
+    /// The dtype in which sums of this one are kept: half types as `f32`.
+    #[track_caller]
+    pub(crate) fn wide(self) -> Tensor {
+        self.to(kiln_ir::accumulator(self.dtype()))
+    }
+
+    /// Whether each element is not zero.
+    #[track_caller]
+    pub fn to_bool(self) -> Tensor {
+        self.to(DType::Bool)
+    }
+
     /// `x²`.
     #[track_caller]
     pub fn square(self) -> Tensor {
@@ -181,34 +145,52 @@ impl Tensor {
         Tensor::apply(ops::Where {}, &[condition.broadcast(&shape), a.broadcast(&shape), b.broadcast(&shape)])
     }
 
-    /// `x·Φ(x)` with the exact normal distribution; PyTorch's `gelu(approximate="none")`.
-    #[track_caller]
-    pub fn gelu(self) -> Tensor {
-        self * 0.5 * ((self * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0)
-    }
-
     /// The tensor in a shape that it broadcasts to.
     #[track_caller]
     pub(crate) fn broadcast(self, shape: &Shape) -> Tensor {
-        if &self.shape() == shape { self } else { Tensor::apply(ops::Expand { shape: shape.0.clone() }, &[self]) }
+        self.broadcast_as("expand", shape)
+    }
+
+    /// [`Tensor::broadcast`] for a method that the user knows by another name.
+    #[track_caller]
+    pub(crate) fn broadcast_as(self, method: &str, shape: &Shape) -> Tensor {
+        if &self.shape() == shape {
+            return self;
+        }
+        Tensor::apply_as(method, ops::Expand { shape: shape.0.clone() }, &[self])
     }
 }
 
 /// Promotes, broadcasts and applies.
 #[track_caller]
-fn broadcast_apply(op: impl Into<Op>, a: Tensor, b: Tensor) -> Tensor {
+pub(crate) fn broadcast_apply(op: impl Into<Op>, a: Tensor, b: Tensor) -> Tensor {
     let op = op.into();
     if a.value().is_none() || b.value().is_none() {
         return Tensor::poison();
     }
     let (a, b) = promote(a, b);
-    let Some(shape) = broadcast_shape(op.name(), &[a, b]) else { return Tensor::poison() };
-    Tensor::apply(op, &[a.broadcast(&shape), b.broadcast(&shape)])
+    let (method, op, dtype) = (op.name(), of_dtype(&op, a.dtype()), divided(&op, a.dtype()));
+    let Some(shape) = broadcast_shape(method, &[a, b]) else { return Tensor::poison() };
+    Tensor::apply_as(method, op, &[a.to(dtype).broadcast(&shape), b.to(dtype).broadcast(&shape)])
+}
+
+/// Sums and products of truth values are `or` and `and`.
+fn of_dtype(op: &Op, dtype: DType) -> Op {
+    match op {
+        Op::Add(_) | Op::Maximum(_) if dtype == DType::Bool => ops::Or {}.into(),
+        Op::Mul(_) | Op::Minimum(_) if dtype == DType::Bool => ops::And {}.into(),
+        other => other.clone(),
+    }
+}
+
+/// `/` is true division: integers become `f32`.
+fn divided(op: &Op, dtype: DType) -> DType {
+    if matches!(op, Op::Div(_)) && !dtype.is_float() { DType::F32 } else { dtype }
 }
 
 /// Both in one dtype: the wider one, where a tensor without axes gives way within its kind, as in PyTorch.
 #[track_caller]
-fn promote(a: Tensor, b: Tensor) -> (Tensor, Tensor) {
+pub(crate) fn promote(a: Tensor, b: Tensor) -> (Tensor, Tensor) {
     let (x, y) = (a.ty(), b.ty());
     let gives_way = |scalar: &kiln_ir::Type, other: &kiln_ir::Type| {
         scalar.rank() == 0 && other.rank() > 0 && (other.dtype.is_float() || scalar.dtype.is_integer())
@@ -222,16 +204,47 @@ fn promote(a: Tensor, b: Tensor) -> (Tensor, Tensor) {
 }
 
 /// PyTorch's promotion of two dtypes: the two halves meet in f32.
-fn wider(a: DType, b: DType) -> DType {
+pub(crate) fn wider(a: DType, b: DType) -> DType {
     match (a, b) {
         (DType::F16, DType::BF16) | (DType::BF16, DType::F16) => DType::F32,
         _ => a.max(b),
     }
 }
 
+macro_rules! logic {
+    ($($(#[doc = $doc:literal])* $method:ident => $op:ident;)*) => {
+        impl Tensor {$(
+            $(#[doc = $doc])*
+            /// Elements of any dtype count as true where they are not zero. No gradient.
+            #[track_caller]
+            pub fn $method(self, other: impl Operand) -> Tensor {
+                let other = other.like(self);
+                broadcast_apply(ops::$op {}, self.to_bool(), other.to_bool())
+            }
+        )*}
+    };
+}
+
+logic! {
+    /// Both, a `bool` tensor.
+    logical_and => And;
+    /// Either.
+    logical_or => Or;
+    /// One and not the other.
+    logical_xor => Ne;
+}
+
+impl Tensor {
+    /// Whether each element is zero, a `bool` tensor. No gradient.
+    #[track_caller]
+    pub fn logical_not(self) -> Tensor {
+        Tensor::apply_as("logical_not", ops::Not {}, &[self.to_bool()])
+    }
+}
+
 /// NumPy's rule: trailing axes are equal or 1.
 #[track_caller]
-fn broadcast_shape(op: &str, operands: &[Tensor]) -> Option<Shape> {
+pub(crate) fn broadcast_shape(op: &str, operands: &[Tensor]) -> Option<Shape> {
     let mut shape = Shape::SCALAR;
     for operand in operands {
         operand.value()?;

@@ -1,159 +1,163 @@
-//! `torch.nn.functional`: layers without parameters of their own.
-
-use kiln_ir::ops;
-use kiln_ir::{Code, DType, Diagnostic, Dim, Shape};
+//! `torch.nn.functional` and the functions of `torch`: the methods of [`Tensor`] as free functions, and those functions that are no methods.
+//!
+//! The list below is the table of what is composed of ops: one row a method, one `impl` in the file of its family. Ops of the table in
+//! `kiln_ir` that say how they are called have their free functions from there. Every function is described in `docs/operators.md`, which is
+//! made of the same rows and their documentation.
 
 use crate::Tensor;
+use crate::activations::GeluApproximation;
+use crate::embedding::EmbeddingOptions;
+use crate::indexing::Reduce;
+use crate::pointwise::Rounding;
+use crate::scalar::{Operand, Scalar};
+use crate::subscript::At;
+use crate::tensor::Sizes;
 
-/// How a convolution's window moves; `Window::default()` is PyTorch's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Window {
-    /// Distance between windows: rows, columns.
-    pub stride: [usize; 2],
-    /// Zeros on each side.
-    pub padding: [usize; 2],
-    /// Distance between the taps of a window.
-    pub dilation: [usize; 2],
-    /// Number of groups that the channels are divided into.
-    pub groups: usize,
+pub use crate::attention::Attention;
+pub use crate::complex::{complex, view_as_complex};
+pub use crate::convolution::{Padding, TransposedWindow, Window};
+pub use crate::creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
+pub use crate::distances::{Normalize, PairwiseDistance};
+pub use crate::einsum::einsum;
+pub use crate::grid_sample::{GridMode, GridPadding, GridSample};
+pub use crate::interpolation::{Interpolation, InterpolationMode, PerSpatialAxis};
+pub use crate::losses::*;
+pub use crate::normalization::{Affine, NormOptions, Running};
+pub use crate::patches::Patches;
+pub use crate::pointwise::where_;
+pub use crate::pooling::{AvgPool, MaxPool, OutputSize};
+pub use crate::views::{Indexing, PadMode, Parts, cat, meshgrid, stack};
+
+macro_rules! functions {
+    ($($family:literal { $($name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)?;)* })*) => {
+        $($(functions! { @function $name($($arg: $ty),*) $(-> $out)? })*)*
+    };
+    (@function $name:ident($($arg:ident: $ty:ty),*)) => {
+        functions! { @function $name($($arg: $ty),*) -> Tensor }
+    };
+    (@function $name:ident($($arg:ident: $ty:ty),*) -> $out:ty) => {
+        #[doc = concat!("[`Tensor::", stringify!($name), "`] as a function.")]
+        #[track_caller]
+        pub fn $name(input: Tensor $(, $arg: $ty)*) -> $out {
+            input.$name($($arg),*)
+        }
+    };
 }
 
-impl Default for Window {
-    fn default() -> Window {
-        Window { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1 }
-    }
+/// Free functions of the rows of the op table.
+macro_rules! of_ops {
+    ($($form:ident $op:ident $text:literal $method:ident;)*) => {
+        $(of_ops! { @$form $method })*
+    };
+    (@binary $method:ident) => { functions! { @function $method(other: impl Operand) } };
+    (@real $method:ident) => { functions! { @function $method(other: impl Operand) } };
+    (@$form:ident $method:ident) => { functions! { @function $method() } };
 }
 
-impl Tensor {
-    /// The matrix product of the last two axes, batched over equal leading axes: `[.., m, k] · [.., k, n]`.
-    #[track_caller]
-    pub fn matmul(self, other: Tensor) -> Tensor {
-        let (Some(_), Some(_)) = (self.value(), other.value()) else { return Tensor::poison() };
-        let (a, b) = (self.shape(), other.shape());
-        // Only the call itself is outside of the closure: in it, the caller's place would be lost.
-        let fault = |code, requirement: &str| Diagnostic::new(code, format!("matmul needs {requirement}: {a} and {b}"));
-        if a.rank() < 2 || b.rank() < 2 || a.rank() > 8 {
-            return Tensor::mistake(fault(Code::RankMismatch, "two operands with two to eight axes"));
-        }
-        if a.0[a.rank() - 1] != b.0[b.rank() - 2] {
-            return Tensor::mistake(fault(Code::ShapeMismatch, "equal inner extents"));
-        }
-        let batch: String = ('a'..).take(a.rank() - 2).collect();
-        let equation = match b.rank() {
-            2 => format!("{batch}mk,kn->{batch}mn"),
-            _ if a.0[..a.rank() - 2] == b.0[..b.rank() - 2] => format!("{batch}mk,{batch}kn->{batch}mn"),
-            _ => return Tensor::mistake(fault(Code::ShapeMismatch, "equal leading axes")),
-        };
-        Tensor::apply(ops::Einsum::new(equation), &[self, other])
-    }
+kiln_ir::op_rows!(of_ops);
 
-    /// `x·wᵀ + b` over the last axis; w: `[out, in]`, b: `[out]`.
-    #[track_caller]
-    pub fn linear(self, weight: Tensor, bias: Option<Tensor>) -> Tensor {
-        let (Some(_), Some(_)) = (self.value(), weight.value()) else { return Tensor::poison() };
-        let (x, w) = (self.shape(), weight.shape());
-        let inner = |shape: &Shape| shape.0.last().copied();
-        if x.rank() < 2 {
-            let message =
-                format!("linear needs an input with a batch axis, [batch, .., features]: found {}", self.ty());
-            let diagnostic = Diagnostic::new(Code::RankMismatch, message);
-            return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
-        }
-        if w.rank() != 2 || inner(&x) != inner(&w) {
-            let wanted = inner(&w).unwrap_or(Dim::ONE);
-            let found = inner(&x).map_or("none".to_owned(), |dim| dim.to_string());
-            let message = format!("linear needs {wanted} input features: input {x} has {found}, weight is {w}");
-            let diagnostic = Diagnostic::new(Code::ShapeMismatch, message);
-            return Tensor::mistake(match x.rank() {
-                4 if x.0[1..].iter().map(|dim| dim.factor).product::<usize>() == wanted.factor => {
-                    diagnostic.help("flatten the image first: `.flatten(1, -1)`")
-                }
-                _ => diagnostic,
-            });
-        }
-        if self.dtype() != weight.dtype() {
-            let message =
-                format!("linear needs an input of its weight's dtype, {}: found {}", weight.dtype(), self.ty());
-            let help = format!("convert it with `.to(DType::{:?})`", weight.dtype());
-            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
-        }
-        let leading: String = ('a'..).take(x.rank() - 1).filter(|label| *label != 'o').collect();
-        let product = Tensor::apply(ops::Einsum::new(format!("{leading}z,oz->{leading}o")), &[self, weight]);
-        match bias {
-            Some(bias) => product + bias,
-            None => product,
-        }
+functions! {
+    "arithmetic" {
+        square(); to(dtype: kiln_ir::DType); logical_not();
+        logical_and(other: impl Operand); logical_or(other: impl Operand); logical_xor(other: impl Operand);
     }
-
-    /// Two-dimensional convolution; x: `[batch, in, h, w]`, w: `[out, in/groups, kh, kw]`, b: `[out]`.
-    #[track_caller]
-    pub fn conv2d(self, weight: Tensor, bias: Option<Tensor>, window: Window) -> Tensor {
-        let conv = ops::Conv {
-            stride: window.stride.to_vec(),
-            padding: window.padding.to_vec(),
-            dilation: window.dilation.to_vec(),
-            groups: window.groups,
-        };
-        let product = Tensor::apply_as("conv2d", conv, &[self, weight]);
-        match bias {
-            Some(bias) => product + bias.reshape([-1, 1, 1]),
-            None => product,
-        }
+    "pointwise" {
+        div_with(other: impl Operand, mode: Rounding); lerp(end: Tensor, weight: impl Operand); round_to(decimals: i32); reciprocal();
+        addcmul(a: Tensor, b: Tensor, value: f64); addcdiv(a: Tensor, b: Tensor, value: f64);
+        masked_fill(mask: Tensor, value: impl Operand); isnan(); isinf(); isfinite();
     }
-
-    /// The maximum of each `kernel × kernel` window at distance `stride`, with padding that never wins.
-    #[track_caller]
-    pub fn max_pool2d(self, kernel: usize, stride: usize, padding: usize) -> Tensor {
-        let (kernel, stride, padding, dilation) = (vec![kernel; 2], vec![stride; 2], vec![padding; 2], vec![1; 2]);
-        Tensor::apply_as("max_pool2d", ops::MaxPool { kernel, stride, padding, dilation, ceil: false }, &[self])
+    "activations" {
+        gelu(); gelu_with(approximation: GeluApproximation); silu(); mish(); softplus(beta: f64, threshold: f64); logsigmoid(); softsign();
+        elu(alpha: f64); celu(alpha: f64); selu(); leaky_relu(negative_slope: f64); prelu(weight: Tensor); hardtanh(low: f64, high: f64); relu6();
+        hardsigmoid(); hardswish(); threshold(threshold: f64, value: f64); glu(axis: i64);
     }
-
-    /// The mean of each `kernel × kernel` window at distance `stride`; padding counts as zeros (`count_include_pad`).
-    #[track_caller]
-    pub fn avg_pool2d(self, kernel: usize, stride: usize, padding: usize) -> Tensor {
-        let area = (kernel * kernel) as f64;
-        let (kernel, stride, padding, dilation) = (vec![kernel; 2], vec![stride; 2], vec![padding; 2], vec![1; 2]);
-        let pool = ops::SumPool { kernel, stride, padding, dilation, ceil: false };
-        Tensor::apply_as("avg_pool2d", pool, &[self]) / area
+    "creation" {
+        zeros_like(); ones_like(); empty_like(); full_like(value: impl Into<Scalar>);
+        new_zeros(sizes: impl Sizes); new_ones(sizes: impl Sizes); new_empty(sizes: impl Sizes); new_full(sizes: impl Sizes, value: impl Into<Scalar>);
     }
-
-    /// `bool[.., classes]`, true where the last position is the label. A label outside `0..classes` stops the step.
-    #[track_caller]
-    pub fn one_hot(self, classes: usize) -> Tensor {
-        Tensor::apply(ops::OneHot { classes, checked: true }, &[self])
+    "reductions" {
+        sum(axes: &[i64], keep: bool); sum_all(); mean(axes: &[i64], keep: bool); mean_all(); count_nonzero(axes: &[i64]);
+        all(axes: &[i64], keep: bool); any(axes: &[i64], keep: bool);
+        amax(axes: &[i64], keep: bool); amin(axes: &[i64], keep: bool); max_all(); min_all();
+        max_dim(axis: i64, keep: bool) -> (Tensor, Tensor); min_dim(axis: i64, keep: bool) -> (Tensor, Tensor);
+        argmax(axis: impl Into<Option<i64>>, keep: bool); argmin(axis: impl Into<Option<i64>>, keep: bool);
+        var(axes: &[i64], correction: f64, keep: bool); std(axes: &[i64], correction: f64, keep: bool);
+        var_mean(axes: &[i64], correction: f64, keep: bool) -> (Tensor, Tensor);
+        std_mean(axes: &[i64], correction: f64, keep: bool) -> (Tensor, Tensor);
+        norm(order: f64, axes: &[i64], keep: bool); vector_norm(order: f64, axes: &[i64], keep: bool);
+        softmax(axis: i64); log_softmax(axis: i64); softmin(axis: i64); logsumexp(axes: &[i64], keep: bool);
     }
-}
-
-/// Cross-entropy of logits `[batch, classes]` with labels `i64[batch]`, averaged over the batch: PyTorch's `F.cross_entropy`.
-///
-/// Per sample `-log_softmax(logits)[label]`; a label outside `0..classes` stops the step with the label and the bound.
-#[track_caller]
-pub fn cross_entropy(logits: Tensor, labels: Tensor) -> Tensor {
-    nll_loss(logits.log_softmax(-1), labels)
-}
-
-/// `-log_probabilities[label]`, averaged over the batch; log_probabilities: `[batch, classes]`, labels: `i64[batch]`.
-#[track_caller]
-pub fn nll_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor {
-    let (Some(_), Some(_)) = (log_probabilities.value(), labels.value()) else { return Tensor::poison() };
-    let (x, y) = (log_probabilities.ty(), labels.ty());
-    if x.rank() != 2 || y.rank() != 1 || x.dim(0) != y.dim(0) {
-        let message = format!("cross_entropy needs logits [batch, classes] and labels [batch]: {x} and {y}");
-        return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
+    "views" {
+        reshape(sizes: impl Sizes); view(sizes: impl Sizes); contiguous(); flatten(start: i64, end: i64);
+        unflatten(axis: i64, sizes: impl Sizes); unsqueeze(axis: i64); squeeze(axis: i64); squeeze_axes(axes: &[i64]); squeeze_all();
+        permute(axes: &[i64]); transpose(a: i64, b: i64); t(); movedim(source: &[i64], destination: &[i64]);
+        flip(axes: &[i64]); roll(shifts: &[i64], axes: &[i64]);
+        narrow(axis: i64, start: i64, length: usize); narrow_at(axis: i64, start: Tensor, length: usize);
+        select(axis: i64, position: i64); unfold(axis: i64, size: usize, step: usize);
+        split(size: usize, axis: i64) -> Parts; split_with_sizes(sizes: &[usize], axis: i64) -> Parts;
+        chunk(chunks: usize, axis: i64) -> Parts; unbind(axis: i64) -> Parts;
+        expand(sizes: impl Sizes); broadcast_to(sizes: impl Sizes); expand_as(other: Tensor); repeat(counts: &[usize]); tile(counts: &[usize]);
+        repeat_interleave(count: usize, axis: impl Into<Option<i64>>);
+        repeat_interleave_each(counts: &[usize], axis: impl Into<Option<i64>>);
+        tril(diagonal: i64); triu(diagonal: i64); diagonal(offset: i64, axes: [i64; 2]); diag_embed(offset: i64, axes: [i64; 2]);
+        pad(widths: &[i64], value: f64); pad_with(widths: &[i64], mode: PadMode);
     }
-    if y.dtype != DType::I64 {
-        let message = format!("cross_entropy needs labels i64[batch], the numbers of the classes: found {y}");
-        return Tensor::mistake(
-            Diagnostic::new(Code::DTypeMismatch, message).help("convert them with `.to(DType::I64)`"),
-        );
+    "distances" {
+        normalize(options: Normalize); cosine_similarity(other: Tensor, axis: i64, eps: f64); pairwise_distance(other: Tensor, options: PairwiseDistance);
     }
-    let chosen = labels.one_hot(x.dim(1).factor);
-    let picked = log_probabilities.where_self(chosen, 0.0);
-    -picked.sum(&[-1], false).mean_all()
-}
-
-/// The mean of squared differences.
-#[track_caller]
-pub fn mse_loss(input: Tensor, target: Tensor) -> Tensor {
-    (input - target).square().mean_all()
+    "attention" {
+        scaled_dot_product_attention(key: Tensor, value: Tensor, options: Attention);
+    }
+    "products" {
+        matmul(other: Tensor); mm(other: Tensor); bmm(other: Tensor); mv(other: Tensor); dot(other: Tensor); outer(other: Tensor);
+        addmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        baddbmm(a: Tensor, b: Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>);
+        linear(weight: Tensor, bias: Option<Tensor>); bilinear(other: Tensor, weight: Tensor, bias: Option<Tensor>);
+    }
+    "convolutions" {
+        conv1d(weight: Tensor, bias: Option<Tensor>, window: Window<1>);
+        conv2d(weight: Tensor, bias: Option<Tensor>, window: Window<2>);
+        conv3d(weight: Tensor, bias: Option<Tensor>, window: Window<3>);
+        conv_transpose1d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<1>);
+        conv_transpose2d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<2>);
+        conv_transpose3d(weight: Tensor, bias: Option<Tensor>, window: TransposedWindow<3>);
+    }
+    "patches" {
+        im2col(patches: Patches); col2im(image: [usize; 2], patches: Patches); pixel_shuffle(factor: usize); pixel_unshuffle(factor: usize);
+    }
+    "sampling" {
+        interpolate(options: &Interpolation); grid_sample(grid: Tensor, options: GridSample);
+    }
+    "pooling" {
+        max_pool1d(pool: impl Into<MaxPool<1>>); max_pool2d(pool: impl Into<MaxPool<2>>); max_pool3d(pool: impl Into<MaxPool<3>>);
+        max_pool1d_with_indices(pool: impl Into<MaxPool<1>>) -> (Tensor, Tensor);
+        max_pool2d_with_indices(pool: impl Into<MaxPool<2>>) -> (Tensor, Tensor);
+        max_pool3d_with_indices(pool: impl Into<MaxPool<3>>) -> (Tensor, Tensor);
+        avg_pool1d(pool: impl Into<AvgPool<1>>); avg_pool2d(pool: impl Into<AvgPool<2>>); avg_pool3d(pool: impl Into<AvgPool<3>>);
+        adaptive_avg_pool1d(output: impl Into<OutputSize<1>>); adaptive_avg_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_avg_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d(output: impl Into<OutputSize<1>>); adaptive_max_pool2d(output: impl Into<OutputSize<2>>);
+        adaptive_max_pool3d(output: impl Into<OutputSize<3>>);
+        adaptive_max_pool1d_with_indices(output: impl Into<OutputSize<1>>) -> (Tensor, Tensor);
+        adaptive_max_pool2d_with_indices(output: impl Into<OutputSize<2>>) -> (Tensor, Tensor);
+        adaptive_max_pool3d_with_indices(output: impl Into<OutputSize<3>>) -> (Tensor, Tensor);
+    }
+    "normalization" {
+        batch_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        instance_norm(running: Option<Running>, affine: Affine, options: NormOptions) -> (Tensor, Option<Running>);
+        layer_norm(shape: &[usize], affine: Affine, eps: f64); rms_norm(shape: &[usize], weight: Option<Tensor>, eps: Option<f64>);
+        group_norm(groups: usize, affine: Affine, eps: f64); local_response_norm(size: usize, alpha: f64, beta: f64, k: f64);
+    }
+    "indexing" {
+        gather(axis: i64, index: Tensor); take_along_dim(indices: Tensor, axis: impl Into<Option<i64>>); index_select(axis: i64, index: Tensor);
+        scatter(axis: i64, index: Tensor, src: impl Operand); scatter_add(axis: i64, index: Tensor, src: impl Operand);
+        scatter_reduce(axis: i64, index: Tensor, src: impl Operand, reduce: Reduce, include_self: bool);
+        embedding(index: Tensor); embedding_with(index: Tensor, options: EmbeddingOptions) -> (Tensor, Tensor); one_hot(classes: usize);
+        at(items: impl AsRef<[At]>); put_at(items: impl AsRef<[At]>, value: impl Operand);
+    }
+    "order" {
+        cumsum(axis: i64); cumprod(axis: i64); prod(axes: &[i64], keep: bool); argsort(axis: i64, descending: bool);
+        sort(axis: i64, descending: bool) -> (Tensor, Tensor); topk(k: usize, axis: i64, largest: bool) -> (Tensor, Tensor);
+        kthvalue(k: usize, axis: i64, keep: bool) -> (Tensor, Tensor); median(axis: i64, keep: bool) -> (Tensor, Tensor);
+    }
 }

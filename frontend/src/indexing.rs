@@ -7,7 +7,7 @@ use kiln_ir::ops::{self, Combine};
 use kiln_ir::{Code, DType, Diagnostic, Dim, Number, Shape, Type};
 
 use crate::Tensor;
-use crate::arithmetic::Operand;
+use crate::scalar::Operand;
 
 /// How [`Tensor::scatter_reduce`] joins elements: PyTorch's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,15 +28,24 @@ impl Tensor {
     /// `result[.., i, ..] = self[.., index[.., i, ..], ..]` on `axis`; on the other axes the index may be shorter.
     #[track_caller]
     pub fn gather(self, axis: i64, index: Tensor) -> Tensor {
+        if self.rank() == 0 || index.rank() == 0 {
+            return self.lifted().gather(axis, index.lifted()).in_shape(index.shape());
+        }
         let Some(axis) = self.axis("gather", axis) else { return Tensor::poison() };
         let x = self.cut_to("gather", &index, axis);
         x.gather_as("gather", axis, index)
     }
 
-    /// [`Tensor::gather`] of tensors that broadcast against each other on the other axes.
+    /// [`Tensor::gather`] of tensors that broadcast against each other on the other axes; without an axis, of both in one row. Negative indices count
+    /// from the end.
     #[track_caller]
-    pub fn take_along_dim(self, indices: Tensor, axis: i64) -> Tensor {
+    pub fn take_along_dim(self, indices: Tensor, axis: impl Into<Option<i64>>) -> Tensor {
+        let Some(axis) = axis.into() else {
+            return self.reshape([-1]).take_along_dim(indices.reshape([-1]), 0);
+        };
         let Some(axis) = self.axis("take_along_dim", axis) else { return Tensor::poison() };
+        let bound = vec![self.shape().0[axis]];
+        let indices = Tensor::apply_as("take_along_dim", ops::CheckIndex { bound }, &[indices.as_index()]);
         if indices.value().is_none() || self.rank() != indices.rank() {
             return self.gather_as("take_along_dim", axis, indices);
         }
@@ -52,6 +61,10 @@ impl Tensor {
     /// The slices of `axis` that `index`, of one axis, names.
     #[track_caller]
     pub fn index_select(self, axis: i64, index: Tensor) -> Tensor {
+        if self.rank() == 0 {
+            return self.lifted().index_select(axis, index).in_shape(Shape::SCALAR);
+        }
+        let index = index.lifted();
         let Some(axis) = self.axis("index_select", axis) else { return Tensor::poison() };
         if index.value().is_none() {
             return index;
@@ -103,7 +116,15 @@ impl Tensor {
     /// `self` with `src[.., i, ..]` joined to what is at `[.., index[.., i, ..], ..]` on `axis`. Without `include_self` what is there counts
     /// only where nothing comes.
     #[track_caller]
-    pub fn scatter_reduce(self, axis: i64, index: Tensor, src: Tensor, reduce: Reduce, include_self: bool) -> Tensor {
+    pub fn scatter_reduce(
+        self,
+        axis: i64,
+        index: Tensor,
+        src: impl Operand,
+        reduce: Reduce,
+        include_self: bool,
+    ) -> Tensor {
+        let src = src.like(self);
         let method = "scatter_reduce";
         let (combine, identity) = match reduce {
             Reduce::Sum | Reduce::Mean => (Combine::Add, 0.0),
@@ -121,12 +142,6 @@ impl Tensor {
         let one = Tensor::full(1.0, self.dtype());
         let count = own.scatter_as(method, axis, index, one, Combine::Add);
         joined / count.maximum(one)
-    }
-
-    /// `value` where `mask` holds, `self` elsewhere.
-    #[track_caller]
-    pub fn masked_fill(self, mask: Tensor, value: f64) -> Tensor {
-        Tensor::full(value, self.dtype()).where_self(mask, self)
     }
 
     /// The running sum along an axis. Integers are summed in `i64`, half types in `f32`.
@@ -153,9 +168,24 @@ impl Tensor {
         result
     }
 
+    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
+    #[track_caller]
+    pub fn one_hot(self, classes: usize) -> Tensor {
+        self.is_class(classes).to(DType::I64)
+    }
+
+    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which a loss chooses by.
+    #[track_caller]
+    pub(crate) fn is_class(self, classes: usize) -> Tensor {
+        Tensor::apply(ops::OneHot { classes, checked: true }, &[self])
+    }
+
     /// The positions of the elements in sorted order, as `i64`. Equal elements keep their order; NaN is greater than every number.
     #[track_caller]
     pub fn argsort(self, axis: i64, descending: bool) -> Tensor {
+        if self.rank() == 0 {
+            return self.lifted().argsort(axis, descending).in_shape(Shape::SCALAR);
+        }
         match self.axis("argsort", axis) {
             Some(axis) => self.order("argsort", axis, descending),
             None => Tensor::poison(),
@@ -165,6 +195,10 @@ impl Tensor {
     /// The elements in sorted order, and their positions.
     #[track_caller]
     pub fn sort(self, axis: i64, descending: bool) -> (Tensor, Tensor) {
+        if self.rank() == 0 {
+            let (values, order) = self.lifted().sort(axis, descending);
+            return (values.in_shape(Shape::SCALAR), order.in_shape(Shape::SCALAR));
+        }
         let Some(axis) = self.axis("sort", axis) else { return (Tensor::poison(), Tensor::poison()) };
         let order = self.order("sort", axis, descending);
         (self.gather_as("sort", axis, order), order)
@@ -173,7 +207,19 @@ impl Tensor {
     /// The `k` greatest elements (or smallest) in order, and their positions.
     #[track_caller]
     pub fn topk(self, k: usize, axis: i64, largest: bool) -> (Tensor, Tensor) {
-        let Some(axis) = self.axis("topk", axis) else { return (Tensor::poison(), Tensor::poison()) };
+        if self.rank() == 0 {
+            let (values, order) = self.lifted().topk(k, axis, largest);
+            return if k == 1 {
+                (values.in_shape(Shape::SCALAR), order.in_shape(Shape::SCALAR))
+            } else {
+                (values, order)
+            };
+        }
+        let Some((axis, extent)) = self.fixed_axis("topk", axis) else { return (Tensor::poison(), Tensor::poison()) };
+        if k > extent {
+            let message = format!("topk needs k of at most {extent}, the extent of axis {axis}: found {k}");
+            return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), Tensor::poison());
+        }
         let order = self.order("topk", axis, largest);
         let first = Tensor::apply_as("topk", ops::Slice { axis, start: 0, length: k, step: 1 }, &[order]);
         (self.gather_as("topk", axis, first), first)
@@ -239,6 +285,9 @@ impl Tensor {
     /// A recurrence from the operands and the start that `terms` makes of the tensor, ones and zeros.
     #[track_caller]
     fn scan(self, method: &str, axis: i64, terms: fn(Tensor, Tensor, Tensor) -> ([Tensor; 2], f64)) -> Tensor {
+        if self.rank() == 0 {
+            return self.lifted().scan(method, axis, terms).in_shape(Shape::SCALAR);
+        }
         let Some(axis) = self.axis(method, axis) else { return Tensor::poison() };
         let dtype = self.dtype();
         let kept = match dtype {
@@ -261,8 +310,13 @@ impl Tensor {
 
     #[track_caller]
     fn scatter_as(self, method: &str, axis: i64, index: Tensor, src: Tensor, combine: Combine) -> Tensor {
-        let Some(axis) = self.axis(method, axis) else { return Tensor::poison() };
         let (Some(_), Some(_)) = (index.value(), src.value()) else { return Tensor::poison() };
+        if self.rank() == 0 {
+            let lifted = self.lifted().scatter_as(method, axis, index.lifted(), src.lifted(), combine);
+            return lifted.in_shape(Shape::SCALAR);
+        }
+        let index = index.lifted();
+        let Some(axis) = self.axis(method, axis) else { return Tensor::poison() };
         let src = if src.rank() == 0 { src.broadcast(&index.shape()) } else { src.cut_to(method, &index, self.rank()) };
         // Half types do not hold long sums and products.
         let sums = matches!(combine, Combine::Add | Combine::Multiply);
@@ -306,6 +360,12 @@ impl Tensor {
             }
         }
         result
+    }
+
+    /// A number as a tensor of one element: PyTorch finds elements of both alike.
+    #[track_caller]
+    fn lifted(self) -> Tensor {
+        if self.value().is_some() && self.rank() == 0 { self.in_shape([Dim::ONE]) } else { self }
     }
 
     /// Indices of a narrower dtype in `i64`.

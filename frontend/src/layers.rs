@@ -1,13 +1,43 @@
 //! Layers: modules with parameters, and functions as modules for chains. One layer, one file; each is made only of ops.
 
 mod activation;
-mod batch_norm;
 mod conv;
+mod dropout;
 mod linear;
+mod norm;
 mod pool;
+mod recurrent;
+mod sample_norm;
+mod upsample;
 
 pub use activation::{Flatten, Gelu, Relu, Sigmoid, Tanh};
-pub use batch_norm::BatchNorm2d;
-pub use conv::Conv2d;
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use linear::Linear;
-pub use pool::{AvgPool2d, MaxPool2d};
+pub use norm::{
+    BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d,
+    RunningBuffers,
+};
+pub use pool::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool, AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
+};
+pub use recurrent::{
+    Gru, GruCell, GruRule, Lstm, LstmCell, LstmRule, Nonlinearity, Recurrent, RecurrentCell, Rnn, RnnCell, RnnRule,
+    Rule,
+};
+pub use sample_norm::{GroupNorm, LayerNorm, LocalResponseNorm, RmsNorm};
+pub use upsample::{Fold, PixelShuffle, PixelUnshuffle, Unfold, Upsample};
+
+use crate::{Parameter, Tensor};
+
+/// The tensor of a parameter that a layer may lack.
+#[track_caller]
+fn optional(parameter: Option<&Parameter>) -> Option<Tensor> {
+    // A closure would hide the caller's place from `#[track_caller]`.
+    #[allow(clippy::manual_map)]
+    match parameter {
+        Some(parameter) => Some(parameter.tensor()),
+        None => None,
+    }
+}

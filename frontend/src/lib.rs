@@ -2,22 +2,49 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod arithmetic;
+mod attention;
+mod complex;
 mod containers;
+mod convolution;
+mod creation;
+mod distances;
+mod einsum;
+mod embedding;
+mod function;
 pub mod functional;
+mod grid_sample;
 mod indexing;
+mod interpolation;
 pub mod layers;
+mod losses;
 mod module;
+mod normalization;
 pub mod optim;
 mod parameter;
+mod patches;
+mod pointwise;
+mod pooling;
 pub mod prelude;
+mod products;
+pub mod random;
 mod reductions;
+mod scalar;
+mod spatial;
+mod subscript;
 mod tensor;
 mod trace;
 mod training;
 mod views;
+mod words;
 
+pub use activations::GeluApproximation;
+pub use complex::{ComplexOperand, ComplexTensor, complex, view_as_complex};
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
+pub use embedding::EmbeddingOptions;
+pub use function::{Function, FunctionInputs};
 pub use indexing::Reduce;
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
@@ -25,7 +52,11 @@ pub use module::{
     named_modules, named_parameters, state_dict,
 };
 pub use parameter::{Buffer, Parameter};
-pub use tensor::{Size, Tensor};
+pub use pointwise::{Rounding, where_};
+pub use scalar::{Operand, Scalar};
+pub use spatial::PerAxis;
+pub use subscript::{At, NewAxis, TensorIndex};
+pub use tensor::{Size, Sizes, Tensor};
 pub use trace::{Call, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
-pub use views::{cat, stack};
+pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

@@ -93,6 +93,7 @@ impl Parameter {
             Init::Uniform { low, high } => bounds(low, high),
             Init::Normal { std, .. } => deviation(std),
             Init::TruncatedNormal { std, low, high, .. } => deviation(std).and_then(|()| bounds(low, high)),
+            Init::Seed => Err("the seed is the start of the model's own random numbers, not of a weight".to_owned()),
             Init::Data(ref values) if values.len() == self.element_count() => Ok(()),
             Init::Data(ref values) => {
                 let (shape, needed) = (self.shape(), self.element_count());

@@ -1,8 +1,16 @@
 //! What a model file needs: `use kiln::prelude::*;`.
 
-pub use crate::functional::{Window, cross_entropy, mse_loss, nll_loss};
-pub use crate::layers::{AvgPool2d, BatchNorm2d, Conv2d, Flatten, Gelu, Linear, MaxPool2d, Relu, Sigmoid, Tanh};
+pub use crate::functional::{PadMode, Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
+pub use crate::layers::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,
+    AlphaDropout, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, Conv1d, Conv2d, Conv3d,
+    ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout,
+    Flatten, Fold, Gelu, GroupNorm, Gru, GruCell, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, Linear,
+    LocalResponseNorm, Lstm, LstmCell, MaxPool1d, MaxPool2d, MaxPool3d, PixelShuffle, PixelUnshuffle, Relu, RmsNorm,
+    Rnn, RnnCell, Sigmoid, Tanh, Unfold, Upsample,
+};
 pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
+pub use crate::random::{normal, rand, randint, randn};
 pub use crate::{
     BATCH, Buffer, DType, Dim, Forward, Initializer, Layer, Layers, Module, Named, Parameter, Sequential, Tensor,
     Traced, Training, cat, stack,

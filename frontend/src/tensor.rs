@@ -54,13 +54,37 @@ impl From<Dim> for Size {
     }
 }
 
+/// Sizes that are asked for: an array, a slice or a vector of numbers, of extents such as [`BATCH`](crate::BATCH), or of both as [`Size`].
+pub trait Sizes {
+    /// The sizes.
+    fn sizes(&self) -> Vec<Size>;
+}
+
+macro_rules! lists {
+    ($(($($generics:tt)*) $ty:ty;)*) => {$(
+        impl<S: Into<Size> + Copy, $($generics)*> Sizes for $ty {
+            fn sizes(&self) -> Vec<Size> {
+                self.iter().map(|&size| size.into()).collect()
+            }
+        }
+    )*};
+}
+
+lists! {
+    (const N: usize) [S; N];
+    (const N: usize) &[S; N];
+    () &[S];
+    () Vec<S>;
+    () &Vec<S>;
+}
+
 impl Tensor {
     pub(crate) fn new(trace: u64, value: Option<ValueId>) -> Tensor {
         Tensor { trace, value }
     }
 
     /// A tensor that a mistake left without a value.
-    pub(crate) fn poison() -> Tensor {
+    pub(crate) const fn poison() -> Tensor {
         Tensor { trace: 0, value: None }
     }
 
@@ -96,6 +120,37 @@ impl Tensor {
             Some(axis) => self.ty().dim(axis),
             None => Dim::ONE,
         }
+    }
+
+    /// [`Tensor::rank`] under PyTorch's name.
+    pub fn dim(self) -> usize {
+        self.rank()
+    }
+
+    /// [`Tensor::rank`] under NumPy's name.
+    pub fn ndim(self) -> usize {
+        self.rank()
+    }
+
+    /// The number of elements.
+    pub fn numel(self) -> Dim {
+        self.shape().count()
+    }
+
+    /// Bytes of one element.
+    pub fn element_size(self) -> usize {
+        self.dtype().size_bytes()
+    }
+
+    /// Whether the elements are floating.
+    pub fn is_floating_point(self) -> bool {
+        self.dtype().is_float()
+    }
+
+    /// `true`: a tensor here is a value. It has no strides of its own, and the compiler chooses how it is stored, so that what PyTorch does
+    /// only to contiguous tensors is possible always.
+    pub fn is_contiguous(self) -> bool {
+        true
     }
 
     /// Names the value in IR dumps, and makes it a tap that a debugger can ask for.
@@ -152,8 +207,19 @@ impl Tensor {
     /// An axis number from either end; a mistake is noted. `None` for a tensor without a value.
     #[track_caller]
     pub(crate) fn axis(self, op: &str, axis: i64) -> Option<usize> {
-        self.value?;
-        let rank = self.rank() as i64;
+        self.axis_below(op, axis, self.rank())
+    }
+
+    /// The same where PyTorch takes a tensor without axes for one with a single axis.
+    #[track_caller]
+    pub(crate) fn axis_or_scalar(self, op: &str, axis: i64) -> Option<usize> {
+        self.axis_below(op, axis, self.rank().max(1))
+    }
+
+    #[track_caller]
+    fn axis_below(self, op: &str, axis: i64, rank: usize) -> Option<usize> {
+        self.value()?;
+        let rank = rank as i64;
         if (-rank..rank).contains(&axis) {
             return Some(axis.rem_euclid(rank) as usize);
         }
@@ -162,18 +228,38 @@ impl Tensor {
         None
     }
 
-    /// Several axis numbers; all axes when none is given.
+    /// An axis number and the axis's extent, which must be a constant.
+    #[track_caller]
+    pub(crate) fn fixed_axis(self, op: &str, axis: i64) -> Option<(usize, usize)> {
+        let axis = self.axis(op, axis)?;
+        let ty = self.ty();
+        if let Some(extent) = ty.dim(axis).as_fixed() {
+            return Some((axis, extent));
+        }
+        let message = format!("{op} needs a constant extent on axis {axis}, found the batch axis of {ty}");
+        Tensor::mistake(Diagnostic::new(Code::BatchAxis, message));
+        None
+    }
+
+    /// Several axis numbers in ascending order; all axes when none is given. A tensor without axes has none, whatever is asked for.
     #[track_caller]
     pub(crate) fn axes(self, op: &str, axes: &[i64]) -> Option<Vec<usize>> {
+        self.value()?;
         if axes.is_empty() {
-            self.value?;
             return Some((0..self.rank()).collect());
         }
         let mut resolved = Vec::with_capacity(axes.len());
         for &axis in axes {
-            resolved.push(self.axis(op, axis)?);
+            resolved.push(self.axis_or_scalar(op, axis)?);
         }
         resolved.sort_unstable();
+        resolved.dedup();
+        if resolved.len() < axes.len() {
+            let message = format!("{op} needs distinct axes, found {axes:?}");
+            Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+            return None;
+        }
+        resolved.truncate(self.rank());
         Some(resolved)
     }
 }

@@ -8,8 +8,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::Location;
 
-use kiln_ir::ops::Input;
-use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
+use kiln_ir::ops::{Add, Input};
+use kiln_ir::update::names;
+use kiln_ir::{Builder, Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
 
 use crate::module::{
     Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
@@ -37,7 +38,16 @@ pub(crate) struct Trace {
     parameters: HashMap<usize, ValueId>,
     /// The input and the latest value of each buffer, in the order of the model.
     buffers: Vec<BufferState>,
+    random: Option<RandomState>,
     calls: Vec<Call>,
+}
+
+/// What random numbers depend on: the run's seed and step, which are inputs, and how many calls there were before.
+#[derive(Clone, Copy)]
+pub(crate) struct RandomState {
+    pub(crate) seed: ValueId,
+    pub(crate) step: ValueId,
+    pub(crate) call: usize,
 }
 
 struct BufferState {
@@ -109,6 +119,7 @@ impl Trace {
             module_paths: HashMap::new(),
             parameters: HashMap::new(),
             buffers: Vec::new(),
+            random: None,
             calls: Vec::new(),
         }
     }
@@ -174,6 +185,34 @@ impl Trace {
         }
     }
 
+    /// The state for one more call that draws random numbers. It is there from the first call on, so that other models have none.
+    pub(crate) fn random_call(&mut self) -> RandomState {
+        let state = self.random.unwrap_or_else(|| {
+            let mut input = |name: &str, init| {
+                if self.graph.find(name).is_some() {
+                    let message =
+                        format!("random numbers need `{name}` for their state, and the model has another one");
+                    self.note(Diagnostic::new(Code::DuplicateName, message).help("rename the model's value"));
+                }
+                self.input(name, Role::Buffer, Type::scalar(DType::I64), init, Place::NONE)
+            };
+            let (seed, step) = (input(names::RANDOM_SEED, Init::Seed), input(names::RANDOM_STEP, Init::Zeros));
+            RandomState { seed, step, call: 0 }
+        });
+        self.random = Some(RandomState { call: state.call + 1, ..state });
+        state
+    }
+
+    /// The next training step has other numbers; evaluation leaves the state alone.
+    fn advance_random(&mut self) {
+        let (Some(RandomState { step, .. }), Mode::Train) = (self.random, self.mode) else { return };
+        let mut b = Builder::new(&mut self.graph, Place::NONE);
+        b.hint = format!("{}_new", names::RANDOM_STEP);
+        let one = b.full_like(step, 1.0);
+        let next = b.emit(Add {}, &[step, one]);
+        self.graph.add_update(step, next);
+    }
+
     /// The place of a user's line in the module that is running.
     pub(crate) fn place(&self, location: &Location<'_>) -> Place {
         Place::of(location, self.scopes.last().map_or("", String::as_str))
@@ -195,6 +234,7 @@ impl Trace {
                 self.graph.add_update(state.input, state.latest);
             }
         }
+        self.advance_random();
         Ok(Recorded { graph: self.graph, calls: self.calls })
     }
 }

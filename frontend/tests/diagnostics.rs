@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use kiln_frontend::optim::Adam;
 use kiln_frontend::prelude::*;
-use kiln_frontend::{Code, Diagnostic, Visitor};
+use kiln_frontend::{Code, Diagnostic, Indexing, PadMode, Visitor, arange, meshgrid};
 use kiln_macros::model;
 
 extern crate kiln_frontend as kiln;
@@ -60,9 +60,9 @@ fn every_value_has_a_line_of_the_users() {
                 .children
                 .1
                 .forward(x);
-            let x = x.avg_pool2d(2, 2, 0).gelu().flatten(1, -1).softmax(1).log_softmax(-1);
+            let x = x.avg_pool2d(2).gelu().flatten(1, -1).softmax(1).log_softmax(-1);
             let product = batch["square"].matmul(batch["square"].transpose(0, 1)).var(&[0], 1.0, true);
-            let chosen = batch["x"].where_self(batch["mask"], 0.0).maximum(product).pad(&[[1, 1]], 0.0);
+            let chosen = batch["x"].where_self(batch["mask"], 0.0).maximum(product).pad(&[1, 1], 0.0);
             let joined = cat(&[stack(&[chosen, chosen * 2.0], 1).mean(&[1], false), x.unsqueeze(1).squeeze(1)], 1);
             1.0 - cross_entropy(joined, batch["labels"]) + mse_loss(batch["x"], batch["sample"].expand([1, 4]))
         });
@@ -192,7 +192,7 @@ fn shapes() -> Vec<Case> {
             })
             .trace(),
         ),
-        ("a kernel larger than the image", ops(|batch| batch["image"].max_pool2d(9, 1, 0)).trace()),
+        ("a kernel larger than the image", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(9).stride(1))).trace()),
         ("batch norm of other channels", with(BatchNorm2d::new(3), |norm, batch| norm.forward(batch["image"])).trace()),
         ("operands that do not broadcast", ops(|batch| batch["x"] + batch["square"].narrow(0, 0, 3)).trace()),
         ("operands of other ranks", ops(|batch| batch["x"].maximum(batch["image"])).trace()),
@@ -207,6 +207,10 @@ fn shapes() -> Vec<Case> {
             "a cat of other widths",
             ops(|batch| cat(&[batch["square"], batch["sample"].unsqueeze(0).narrow(1, 0, 2)], 0)).trace(),
         ),
+        ("a stack of other shapes", ops(|batch| stack(&[batch["square"], batch["sample"]], 0)).trace()),
+        ("parts that are not the whole", ops(|batch| batch["square"].split_with_sizes(&[1, 2], 1)[0]).trace()),
+        ("a maximum of nothing", ops(|batch| batch["x"].narrow(1, 0, 0).amax(&[1], false)).trace()),
+        ("more than a memory holds", ops(|batch| batch["sample"].expand([1_i64 << 40, 1 << 40, 4])).trace()),
         (
             "labels for another batch",
             ops(move |batch| cross_entropy(logits(batch), batch["labels"].unsqueeze(1))).trace(),
@@ -225,15 +229,19 @@ fn ranks() -> Vec<Case> {
             "an image without a channel axis",
             with(Conv2d::new(1, 6, 3), |conv, batch| conv.forward(batch["image"].reshape([-1, 8, 8]))).trace(),
         ),
-        ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2, 2, 0)).trace()),
-        ("a product with a vector", ops(|batch| batch["square"].matmul(batch["sample"])).trace()),
+        ("a pool of a matrix", ops(|batch| batch["square"].avg_pool2d(2)).trace()),
+        ("a product with a number", ops(|batch| batch["square"].matmul(batch["sample"].sum_all())).trace()),
+        ("a triangle of a vector", ops(|batch| batch["sample"].tril(0)).trace()),
+        ("numbers joined without an axis", ops(|batch| cat(&[batch["x"].sum_all(), batch["x"].mean_all()], 0)).trace()),
+        ("an image transposed as a matrix", ops(|batch| batch["image"].t()).trace()),
+        ("a vector reflected", ops(|batch| batch["sample"].pad_with(&[1, 1], PadMode::Reflect)).trace()),
         ("a permutation of other axes", ops(|batch| batch["image"].permute(&[0, 2, 1])).trace()),
     ]
 }
 
 fn dtypes() -> Vec<Case> {
     vec![
-        ("truth values added", ops(|batch| batch["mask"] + batch["mask"]).trace()),
+        ("truth values subtracted", ops(|batch| batch["mask"] - batch["mask"]).trace()),
         (
             "labels into a linear layer",
             with(Linear::new(4, 3), |fc, batch| {
@@ -245,9 +253,14 @@ fn dtypes() -> Vec<Case> {
             "labels that are numbers",
             ops(|batch| cross_entropy(batch["x"], batch["x"].narrow(1, 0, 1).squeeze(1))).trace(),
         ),
-        ("a root of labels", ops(|batch| batch["labels"].sqrt()).trace()),
-        ("a negation of numbers", ops(|batch| batch["x"].logical_not()).trace()),
+        ("truth values negated", ops(|batch| -batch["mask"]).trace()),
         ("a condition of numbers", ops(|batch| batch["x"].where_self(batch["x"], 0.0)).trace()),
+        ("a softmax of labels", ops(|batch| batch["labels"].softmax(0)).trace()),
+        ("the position of a truth value", ops(|batch| batch["mask"].argmax(1, false)).trace()),
+        (
+            "a grid of two dtypes",
+            ops(|batch| meshgrid(&[batch["sample"], arange(0, 3, 1)], Indexing::Matrix)[0]).trace(),
+        ),
         ("a mean of truth values", ops(|batch| batch["mask"].mean_all()).trace()),
     ]
 }
@@ -270,9 +283,19 @@ fn arguments() -> Vec<Case> {
         ("an axis summed twice", ops(|batch| batch["image"].sum(&[2, -2], false)).trace()),
         ("a flatten from back to front", ops(|batch| batch["image"].flatten(2, 1)).trace()),
         ("a slice past the end", ops(|batch| batch["square"].narrow(1, 3, 2)).trace()),
+        ("a position past the end", ops(|batch| batch["square"].select(1, 4)).trace()),
+        ("parts of nothing", ops(|batch| batch["square"].split(0, 1)[1]).trace()),
+        ("one axis for a diagonal", ops(|batch| batch["square"].diagonal(0, [1, -1])).trace()),
+        ("a roll of fewer axes", ops(|batch| batch["square"].roll(&[1, 2], &[0])).trace()),
+        ("a move without a place", ops(|batch| batch["image"].movedim(&[1, 2], &[3])).trace()),
+        ("a window wider than its axis", ops(|batch| batch["square"].unfold(1, 5, 1)).trace()),
+        ("fewer counts than axes", ops(|batch| batch["square"].repeat(&[2])).trace()),
+        ("widths that are no pairs", ops(|batch| batch["square"].pad(&[1], 0.0)).trace()),
+        ("a reflection wider than its axis", ops(|batch| batch["square"].pad_with(&[4, 0], PadMode::Reflect)).trace()),
+        ("a step that leads away", ops(|_| arange(0, 5, -1)).trace()),
         ("an extent for an axis that is new", ops(|batch| batch["sample"].expand([-1, 4])).trace()),
-        ("a stride of nothing", ops(|batch| batch["image"].max_pool2d(2, 0, 0)).trace()),
-        ("padding wider than the window", ops(|batch| batch["image"].max_pool2d(2, 2, 2)).trace()),
+        ("a stride of nothing", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(2).stride(0))).trace()),
+        ("padding wider than the window", ops(|batch| batch["image"].max_pool2d(MaxPool2d::new(2).padding(2))).trace()),
         ("groups that do not divide", with(grouped, |net, batch| net.forward(batch["image"])).trace()),
         ("a cat of nothing", ops(|_| cat(&[], 0)).trace()),
         (
@@ -320,6 +343,9 @@ fn batch() -> Vec<Case> {
             ops(|batch| mse_loss(batch["x"].narrow(1, 0, 1), batch["x"].sum(&[1], false))).trace(),
         ),
         ("part of a batch", ops(|batch| batch["x"].narrow(0, 0, 2)).trace()),
+        ("a flipped batch", ops(|batch| batch["x"].flip(&[0])).trace()),
+        ("a batch in parts", ops(|batch| batch["x"].chunk(2, 0)[1]).trace()),
+        ("a repeated batch", ops(|batch| batch["x"].repeat(&[2, 1])).trace()),
         ("a cat of batches", ops(|batch| cat(&[batch["x"], batch["x"]], 0)).trace()),
     ]
 }

@@ -68,6 +68,15 @@ impl Body {
         Body::single(Kind::Pointwise, value)
     }
 
+    /// A pointwise body whose formula sees the operands' elements, all of one dtype, and computes in the dtype of sums: a formula over
+    /// halves is worked out in `f32` and rounded once, as PyTorch does.
+    pub fn formula<const N: usize>(operands: &[Type], value: impl FnOnce([Expr; N], DType) -> Expr) -> Body {
+        let (dtype, wide) = (operands[0].dtype, accumulator(operands[0].dtype));
+        let to = |target, x| if dtype == wide { x } else { Expr::cast(target, x) };
+        let arguments = std::array::from_fn(|n| to(wide, operand(n as u32, operands)));
+        Body::pointwise(to(dtype, value(arguments, wide)))
+    }
+
     /// A view of the first operand through one index per operand axis.
     pub fn view(index: Vec<Index>, fill: Option<f64>) -> Body {
         Body::single(Kind::View, load(0, index, fill))
@@ -119,11 +128,20 @@ pub fn axes(from: usize, count: usize) -> Vec<Index> {
     (from..from + count).map(|axis| Index::axis(AxisId(axis as u32))).collect()
 }
 
+/// The row-major position of an element.
+pub fn position(ty: &Type) -> Index {
+    (0..ty.rank()).zip(ty.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
+        if ty.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
+    })
+}
+
 /// The index of one row-major layout seen through another of the same element count: the view that a reshape is.
 pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
-    let linear = (0..to.rank()).zip(to.shape.strides()).fold(Index::default(), |sum, (axis, stride)| {
-        if to.dim(axis) == Dim::ONE { sum } else { sum.plus(&Index::axis(AxisId(axis as u32)).times(stride as i64)) }
-    });
+    if from.shape.is_empty() {
+        // There is no element to find, and nothing to divide by.
+        return vec![Index::constant(0); from.rank()];
+    }
+    let linear = position(to);
     (0..from.rank())
         .zip(from.shape.strides())
         .map(|(axis, stride)| match (axis, from.dim(axis)) {
@@ -137,8 +155,5 @@ pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
 
 /// The dtype in which sums of this dtype are kept.
 pub fn accumulator(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        other => other,
-    }
+    if dtype.is_half() { DType::F32 } else { dtype }
 }

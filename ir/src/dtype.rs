@@ -64,6 +64,11 @@ impl DType {
         matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
+    /// Whether it has 16 bits: values are stored in it and computed with in `f32`.
+    pub const fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
+    }
+
     /// Whether arithmetic wraps and division truncates; `bool` counts as an integer here.
     pub const fn is_integer(self) -> bool {
         !self.is_float()

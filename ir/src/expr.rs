@@ -68,6 +68,21 @@ pub enum Expr {
     /// An `i64` index that must lie in `0..bound`; the step stops with a clear error where it does not. The text says whose index it is,
     /// `gather at model.rs:12:9`; it is empty in the op table, and lowering writes it.
     Check(Box<Expr>, Dim, String),
+    /// A random number: the upper `bits` bits, at most 31, of one word of Philox4x32-10, as a non-negative `i32`.
+    ///
+    /// With all three operands `i64`, it is word `position % 4` of the block whose key is `seed` and whose counter is
+    /// `position / 4` in the lower half and `stream` in the upper half, low words first. Being a pure function it may be computed
+    /// anywhere and any number of times.
+    Random {
+        /// How many bits of the word.
+        bits: u32,
+        /// The key.
+        seed: Box<Expr>,
+        /// Which of the key's streams.
+        stream: Box<Expr>,
+        /// Which word of the stream, from 0.
+        position: Box<Expr>,
+    },
 }
 
 macro_rules! named_enum {
@@ -116,8 +131,16 @@ named_enum! {
         Sin = "sin",
         /// Cosine, radians.
         Cos = "cos",
+        /// The angle in `[-π/2, π/2]` with this tangent.
+        Atan = "atan",
         /// The greatest integer that is not above.
         Floor = "floor",
+        /// The least integer that is not below.
+        Ceil = "ceil",
+        /// The integer next to it in the direction of 0.
+        Trunc = "trunc",
+        /// The nearest integer, the even one of two (PyTorch's `round`).
+        Round = "round",
         /// Logical negation of a `bool`.
         Not = "not",
     }
@@ -138,7 +161,9 @@ named_enum! {
         Max = "max",
         /// The smaller; NaN if either is.
         Min = "min",
-        /// `a` to the power of `b`.
+        /// `a - b·trunc(a / b)`, exact, with the sign of `a`: C's `fmod`. Of integers, the remainder that belongs to `/`.
+        Rem = "rem",
+        /// `a` to the power of `b`. Integers wrap, and powers with a negative exponent are rounded towards zero.
         Pow = "pow",
         /// Logical and of two `bool`s.
         And = "and",
@@ -178,6 +203,20 @@ named_enum! {
         Min = "min",
         /// The row-major position of the first maximum in the reduction's axes, as `i64`; NaN counts as greatest.
         ArgMax = "argmax",
+    }
+}
+
+impl Unary {
+    /// Whether only floats have it and it takes a polynomial or a call: worth keeping rather than computing twice.
+    pub const fn is_transcendental(self) -> bool {
+        use Unary::*;
+        matches!(self, Exp | Log | Tanh | Erf | Sin | Cos | Atan)
+    }
+
+    /// Whether it gives the integer near a number: integers stay as they are.
+    pub const fn is_rounding(self) -> bool {
+        use Unary::*;
+        matches!(self, Floor | Ceil | Trunc | Round)
     }
 }
 
@@ -244,6 +283,7 @@ impl Expr {
             Expr::Load(load) => tensor(load.tensor),
             Expr::Unary(_, x) | Expr::Binary(_, x, _) | Expr::Select(_, x, _) => x.dtype(tensor, local),
             Expr::Compare(..) => DType::Bool,
+            Expr::Random { .. } => DType::I32,
         }
     }
 
@@ -263,6 +303,9 @@ impl Expr {
             Expr::Select(c, a, b) => Expr::Select(boxed(c), boxed(a), boxed(b)),
             Expr::Cast(dtype, x) => Expr::Cast(*dtype, boxed(x)),
             Expr::Check(x, bound, site) => Expr::Check(boxed(x), *bound, site.clone()),
+            Expr::Random { bits, seed, stream, position } => {
+                Expr::Random { bits: *bits, seed: boxed(seed), stream: boxed(stream), position: boxed(position) }
+            }
         }
     }
 
@@ -287,8 +330,37 @@ impl Expr {
             Expr::Load(load) => load.index.iter().for_each(|index| index.for_each_value(&mut |x| x.for_each(visit))),
             Expr::Unary(_, x) | Expr::Cast(_, x) | Expr::Check(x, ..) => x.for_each(visit),
             Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => [a, b].into_iter().for_each(|x| x.for_each(visit)),
-            Expr::Select(c, a, b) => [c, a, b].into_iter().for_each(|x| x.for_each(visit)),
+            Expr::Select(a, b, c) | Expr::Random { seed: a, stream: b, position: c, .. } => {
+                [a, b, c].into_iter().for_each(|x| x.for_each(visit));
+            }
         }
+    }
+}
+
+macro_rules! arithmetic {
+    ($($trait:ident $method:ident $op:ident;)*) => {$(
+        impl std::ops::$trait for Expr {
+            type Output = Expr;
+
+            fn $method(self, other: Expr) -> Expr {
+                Expr::binary(Binary::$op, self, other)
+            }
+        }
+    )*};
+}
+
+arithmetic! {
+    Add add Add;
+    Sub sub Sub;
+    Mul mul Mul;
+    Div div Div;
+}
+
+impl std::ops::Neg for Expr {
+    type Output = Expr;
+
+    fn neg(self) -> Expr {
+        Expr::unary(Unary::Neg, self)
     }
 }
 

@@ -37,4 +37,6 @@ pub enum Init {
     },
     /// Every value, row-major.
     Data(Vec<f64>),
+    /// The seed of the run, in `i64`: the key of the random numbers that the program draws itself.
+    Seed,
 }

@@ -25,6 +25,8 @@ pub trait Definition: Sized + Clone + Into<Op> {
     const OPERANDS: &'static [&'static str];
     /// Whether the last operand may be repeated.
     const VARIADIC: bool;
+    /// The op's documentation: its formula, then its gradient.
+    const DOCUMENTATION: &'static str;
 
     /// The attributes in declaration order.
     fn attributes(&self) -> Vec<(&'static str, Attribute)>;
@@ -57,9 +59,9 @@ impl Example {
 
 /// Defines an op: its struct with public attributes, and what follows from it.
 macro_rules! op {
-    ($(#[$meta:meta])* $name:ident ( $($operand:ident),* $(; variadic $last:ident)? )
+    ($(#[doc = $text:literal])* $name:ident ( $($operand:ident),* $(; variadic $last:ident)? )
      $({ $($(#[$doc:meta])* $field:ident : $ty:ty),* $(,)? })?) => {
-        $(#[$meta])*
+        $(#[doc = $text])*
         #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
         pub struct $name { $($($(#[$doc])* pub $field: $ty,)*)? }
 
@@ -70,6 +72,7 @@ macro_rules! op {
                 LAST
             }
             .is_empty();
+            const DOCUMENTATION: &'static str = concat!($($text, "\n"),*);
 
             fn attributes(&self) -> Vec<(&'static str, $crate::Attribute)> {
                 vec![$($((stringify!($field), $crate::AttributeValue::to_attribute(&self.$field)),)*)?]

@@ -89,6 +89,11 @@ impl Shape {
         })
     }
 
+    /// Whether there is no element, whatever the batch.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().any(|dim| dim.factor == 0)
+    }
+
     /// Row-major strides in elements. The first axis, the only one that may be symbolic, takes part in none of them.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.rank()];

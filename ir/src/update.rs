@@ -31,4 +31,8 @@ pub mod names {
     pub const LEARNING_RATE: &str = "lr";
     /// Before the names of the optimiser's states.
     pub const OPTIMIZER: &str = "optimizer";
+    /// The state of the model's random numbers: the seed of the run.
+    pub const RANDOM_SEED: &str = "random.seed";
+    /// The state of the model's random numbers: how many training steps there were.
+    pub const RANDOM_STEP: &str = "random.step";
 }

@@ -173,10 +173,19 @@ fn functions_of_two_integers_wrap_and_truncate() {
     assert_eq!(binary(Binary::And, 1.0, 0.0, DType::Bool), 0.0);
     assert_eq!(binary(Binary::Or, 1.0, 0.0, DType::Bool), 1.0);
     assert_eq!(binary(Binary::Add, 1.0, 1.0, DType::Bool), 1.0);
-    let by_zero = Expr::binary(Binary::Div, Expr::number(1.0, DType::I64), Expr::number(0.0, DType::I64));
-    assert_eq!(error(by_zero), InterpretError::DivisionByZero);
-    let power = Expr::binary(Binary::Pow, Expr::number(2.0, DType::I64), Expr::number(3.0, DType::I64));
-    assert!(matches!(error(power), InterpretError::WrongDType { node: "pow", .. }));
+    for op in [Binary::Div, Binary::Rem] {
+        let by_zero = Expr::binary(op, Expr::number(1.0, DType::I64), Expr::number(0.0, DType::I64));
+        assert_eq!(error(by_zero), InterpretError::DivisionByZero);
+    }
+    assert_eq!(binary(Binary::Rem, -7.0, 2.0, DType::I64), -1.0);
+    assert_eq!(binary(Binary::Rem, 7.0, -4.0, DType::I32), 3.0);
+    assert_eq!(binary(Binary::Rem, 255.0, 16.0, DType::U8), 15.0);
+    assert_eq!(binary(Binary::Pow, 2.0, 3.0, DType::I64), 8.0);
+    assert_eq!(binary(Binary::Pow, 3.0, 21.0, DType::I32), 10_460_353_203u64 as u32 as i32 as f64);
+    assert_eq!(binary(Binary::Pow, 3.0, 6.0, DType::U8), 217.0);
+    for (base, power) in [(2.0, 0.0), (0.0, 0.0), (1.0, 1.0), (-1.0, -1.0)] {
+        assert_eq!(binary(Binary::Pow, base, -3.0, DType::I64), power);
+    }
 }
 
 #[test]
@@ -245,6 +254,28 @@ fn checks() {
     assert_eq!(number(check(6.0), DType::I64), 6.0);
     assert_eq!(error(check(7.0)), InterpretError::CheckFailed { value: 7, bound: 7 });
     assert_eq!(error(check(-1.0)), InterpretError::CheckFailed { value: -1, bound: 7 });
+}
+
+/// Random123's known answer for a key and a counter of zeros; the other words are compared with the runtime's generator.
+#[test]
+fn random_words() {
+    let word = |bits, position: i64| {
+        let [seed, stream] = [0.0; 2].map(|zero| Box::new(Expr::number(zero, DType::I64)));
+        number(
+            Expr::Random { bits, seed, stream, position: Box::new(Expr::number(position as f64, DType::I64)) },
+            DType::I32,
+        )
+    };
+    let known = [0x6627_e8d5_u32, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8];
+    for (position, words) in known.into_iter().enumerate() {
+        for bits in [1, 24, 31] {
+            assert_eq!(word(bits, position as i64), f64::from(words >> (32 - bits)));
+        }
+    }
+    let seed = Box::new(Expr::number(0.0, F32));
+    let zero = || Box::new(Expr::number(0.0, DType::I64));
+    let wrong = Expr::Random { bits: 24, seed, stream: zero(), position: zero() };
+    assert_eq!(error(wrong), InterpretError::WrongDType { node: "random", needs: "an integer", found: F32 });
 }
 
 #[test]

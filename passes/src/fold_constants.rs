@@ -3,7 +3,7 @@
 //!
 //! The interpreter evaluates them in the precision of the declared dtypes. Pointwise ops and views of `full`s become a `full` at
 //! any size, also with a batch axis; everything else is folded only where it stays small, so that a program does not grow by what a loop
-//! would compute. Element counts of fixed extents become `full`s. What the interpreter refuses, such as an integer division by zero, stays
+//! would compute. Element counts of fixed extents become `full`s, and so does what has no elements or combines none. What the interpreter refuses, such as an integer division by zero, stays
 //! and is reported when it runs.
 //!
 //! **Before:** a verified graph. **After:** the bounds below hold of every `constant` that was made here; types are the same.
@@ -17,7 +17,7 @@
 //! **Order:** after `merge_common`, so that each value is evaluated once; before autodiff, which then sees numbers instead of formulas.
 //! **Source:** Wegman and Zadeck, "Constant propagation with conditional branches", without the branches.
 
-use kiln_ir::interpret::{Precision, Value, evaluate_body};
+use kiln_ir::interpret::{Accumulator, Precision, Value, evaluate_body};
 use kiln_ir::ops::{Constant, Full};
 use kiln_ir::{Body, Builder, Dim, Expr, Graph, Kind, Number, Op, Shape, Type, ValueId};
 
@@ -46,6 +46,9 @@ pub fn run(graph: &mut Graph) {
 fn known(graph: &Graph, value: ValueId) -> Option<Op> {
     let (node, operands) = (graph.node(value), graph.operands(value));
     let body = node.op.body(&graph.operand_types(value), &node.ty)?;
+    if let Some(number) = of_nothing(graph, value, &body) {
+        return Some(full(number, &node.ty));
+    }
     if matches!(node.op, Op::Full(_) | Op::Iota(_)) || !operands.iter().all(|&operand| is_known(graph, operand)) {
         return None;
     }
@@ -65,6 +68,16 @@ fn known(graph: &Graph, value: ValueId) -> Option<Op> {
             fits.then(|| Constant { dtype: node.ty.dtype, shape: node.ty.shape.0.clone(), data }.into())
         }
     }
+}
+
+/// What a value is where there is nothing to compute: no element of its own, or none to combine.
+fn of_nothing(graph: &Graph, value: ValueId, body: &Body) -> Option<f64> {
+    let node = graph.node(value);
+    if node.ty.shape.is_empty() {
+        return (!matches!(node.op, Op::Full(_))).then_some(0.0);
+    }
+    let monoid = body.monoid.filter(|_| body.reduction.iter().any(|dim| dim.factor == 0))?;
+    Some(Accumulator::new(monoid, node.ty.dtype).finish(Precision::Declared).to_f64())
 }
 
 /// The one number that a pointwise op or a view makes of operands that are one number each, at any size.

@@ -13,7 +13,7 @@ mod fault;
 mod program;
 
 pub use crate::brgemm::{BrgemmArgs, BrgemmF32Fn};
-pub use context::{BinaryF32Fn, BinaryF64Fn, KernelContext, KernelFn, UnaryF64Fn};
+pub use context::{BinaryF32Fn, BinaryF64Fn, BinaryI64Fn, KernelContext, KernelFn, UnaryF64Fn};
 pub use element::{Element, ElementType};
 pub use fault::{
     FAULT_INDEX, FAULT_NOT_FINITE, FAULT_WRAPPED_INDEX, Fault, FaultCell, ReportFaultFn, fault_code, report_fault,

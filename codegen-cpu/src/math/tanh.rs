@@ -13,10 +13,10 @@ const COEFFICIENTS: [f32; 5] = [-5.704_988_6e-3, 2.063_909e-2, -5.373_971_6e-2, 
 pub(crate) fn tanh(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let mut lane = Lane::of(b, x);
     let (magnitude, sign) = lane.split_sign(x);
-    let square = lane.mul(x, x);
+    let square = lane.mul(magnitude, magnitude);
     let tail = lane.polynomial(square, &COEFFICIENTS);
     let tail = lane.mul(tail, square);
-    let near = lane.mul_add(tail, x, x);
+    let near = lane.mul_add(tail, magnitude, magnitude);
 
     let twice = lane.add(magnitude, magnitude);
     let power = exp(lane.b, twice);
@@ -24,9 +24,9 @@ pub(crate) fn tanh(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let denominator = lane.add(power, one);
     let quotient = lane.b.ins().fdiv(two, denominator);
     let far = lane.b.ins().fsub(one, quotient);
-    let far = lane.with_sign(far, sign);
 
     let border = lane.number(0.625);
     let is_near = lane.b.ins().fcmp(FloatCC::LessThan, magnitude, border);
-    select(lane.b, is_near, near, far)
+    let y = select(lane.b, is_near, near, far);
+    lane.with_sign(y, sign)
 }

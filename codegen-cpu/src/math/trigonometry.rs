@@ -1,5 +1,5 @@
-//! `sin` and `cos` of an `f32`, computed in `f64` one lane at a time: positional encodings are the only use in training, and
-//! two words of π/2 in double precision keep every digit up to `|x| ≈ 10^8`; beyond, digits are lost one by one.
+//! `sin` and `cos` of an `f32`, computed in `f64` one lane at a time: positional encodings are the only use in training. Two words
+//! of π/2 in double precision keep every digit up to [`FAR`]; beyond, `scalar.rs` calls the runtime instead.
 //! Source of the polynomials: FreeBSD msun `k_sinf.c` and `k_cosf.c`.
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -10,18 +10,20 @@ const SIN: [f64; 4] =
     [2.718_311_493_989_822e-6, -1.983_933_483_609_663_2e-4, 8.333_329_385_889_463e-3, -1.666_666_664_162_654_6e-1];
 const COS: [f64; 4] =
     [2.439_044_879_627_741_5e-5, -1.388_676_377_460_993e-3, 4.166_662_332_373_906e-2, -4.999_999_972_510_31e-1];
+/// Up to here the multiple of π/2 has at most 20 bits, and its product with the first word of π/2 is exact.
+pub(crate) const FAR: f32 = 1_048_576.0;
 /// The first 33 bits of π/2, and the rest.
 const HALF_PI_HIGH: f64 = 1.570_796_310_901_641_8;
 const HALF_PI_LOW: f64 = 1.589_325_477_352_819_6e-8;
 /// 1.5·2^52: adding it rounds to an integer.
 const MAGIC: f64 = 6_755_399_441_055_744.0;
 
-/// The sine of a scalar, radians; at most 1 ulp.
+/// The sine of a scalar up to [`FAR`], radians; at most 1 ulp.
 pub(crate) fn sin(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     quarter_turns(b, x, 0)
 }
 
-/// The cosine of a scalar, radians; at most 1 ulp.
+/// The cosine of a scalar up to [`FAR`], radians; at most 1 ulp.
 pub(crate) fn cos(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     quarter_turns(b, x, 1)
 }
@@ -43,12 +45,13 @@ fn quarter_turns(b: &mut FunctionBuilder<'_>, x: Value, turns: i64) -> Value {
 
     let square = b.ins().fmul(r, r);
     let sine = polynomial(b, square, &SIN);
-    let cube = b.ins().fmul(square, r);
-    let sine = b.ins().fmul(sine, cube);
-    let sine = b.ins().fadd(sine, r);
+    let sine = b.ins().fmul(sine, square);
     let cosine = polynomial(b, square, &COS);
     let cosine = b.ins().fmul(cosine, square);
     let one = b.ins().f64const(1.0);
+    // A product, so that -0 keeps its sign.
+    let sine = b.ins().fadd(sine, one);
+    let sine = b.ins().fmul(sine, r);
     let cosine = b.ins().fadd(cosine, one);
 
     let odd = b.ins().band_imm_s(quadrant, 1);

@@ -1,5 +1,6 @@
 //! Tensors between pages that fault, and elements as bytes.
 
+use half::{bf16, f16};
 use kiln_ir::DType;
 use kiln_ir::interpret::Value;
 
@@ -60,6 +61,8 @@ pub fn write(bytes: &mut [u8], value: &Value) {
             DType::F64 => bytes.copy_from_slice(&x.to_ne_bytes()),
             DType::I64 => bytes.copy_from_slice(&(x as i64).to_ne_bytes()),
             DType::I32 => bytes.copy_from_slice(&(x as i32).to_ne_bytes()),
+            DType::F16 => bytes.copy_from_slice(&f16::from_f32(x as f32).to_ne_bytes()),
+            DType::BF16 => bytes.copy_from_slice(&bf16::from_f32(x as f32).to_ne_bytes()),
             _ => bytes[0] = x as u8,
         }
     }
@@ -71,6 +74,8 @@ pub fn read(bytes: &[u8], value: &Value) -> Value {
         DType::F32 => f64::from(f32::from_ne_bytes(bytes.try_into().expect("four bytes"))),
         DType::F64 => f64::from_ne_bytes(bytes.try_into().expect("eight bytes")),
         DType::I64 => i64::from_ne_bytes(bytes.try_into().expect("eight bytes")) as f64,
+        DType::F16 => f16::from_ne_bytes(bytes.try_into().expect("two bytes")).to_f64(),
+        DType::BF16 => bf16::from_ne_bytes(bytes.try_into().expect("two bytes")).to_f64(),
         DType::I32 => f64::from(i32::from_ne_bytes(bytes.try_into().expect("four bytes"))),
         _ => f64::from(bytes[0]),
     });

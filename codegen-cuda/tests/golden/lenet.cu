@@ -78,6 +78,24 @@ KILN_DEVICE bool kiln_in_range(i64 index, i64 extent) { return 0 <= index && ind
 template <typename T> KILN_DEVICE T kiln_floor_div(T a, T b) { return a / b - (a % b < 0 ? 1 : 0); }
 template <typename T> KILN_DEVICE T kiln_floor_mod(T a, T b) { return a % b + (a % b < 0 ? b : 0); }
 
+// The upper bits of a word of Philox4x32-10: the key is the seed, the counter the number of four words and the stream.
+KILN_DEVICE int kiln_random(int bits, i64 seed, i64 stream, i64 position) {
+    unsigned k0 = (unsigned)seed, k1 = (unsigned)((u64)seed >> 32);
+    unsigned c0 = (unsigned)((u64)position >> 2), c1 = (unsigned)((u64)position >> 34);
+    unsigned c2 = (unsigned)stream, c3 = (unsigned)((u64)stream >> 32);
+    for (int round = 0; round < 10; ++round) {
+        const u64 p0 = 0xd2511f53ull * c0, p1 = 0xcd9e8d57ull * c2;
+        c0 = (unsigned)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (unsigned)p1;
+        c2 = (unsigned)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (unsigned)p0;
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    const unsigned low = position & 1 ? c1 : c0, high = position & 1 ? c3 : c2;
+    return (int)((position & 2 ? high : low) >> (32 - bits));
+}
+
 // Sums, differences and products; integers wrap.
 KILN_DEVICE float kiln_add(float a, float b) { return a + b; }
 KILN_DEVICE double kiln_add(double a, double b) { return a + b; }

@@ -37,6 +37,7 @@ pub fn all() -> Vec<Kernel> {
         odd_names(),
         batched_matmul(),
         wide_relu(),
+        dropout(),
     ];
     written.into_iter().chain(serial::all()).collect()
 }
@@ -56,6 +57,26 @@ fn gelu_scale() -> Kernel {
         &[n, c],
         [Statement::Let(h, mul(load(x, at(&[n, c])), load(scale, []))), store(y, at(&[n, c]), value)],
     )])
+}
+
+/// A mask of random numbers that is computed where it is used.
+fn dropout() -> Kernel {
+    let mut k = Build::new("dropout", 45);
+    let (seed, step) = (k.read("seed", DType::I64, &[]), k.read("step", DType::I64, &[]));
+    let x = k.read("x", F, &[B, d(120)]);
+    let y = k.write("y", F, &[B, d(120)]);
+    let [n, c] = k.axes([("n", B), ("c", d(120))]);
+    let word = k.local("word", DType::I32);
+    let first = mul(load(step, []), Expr::number(2.0_f64.powi(32), DType::I64));
+    let random = Expr::Random {
+        bits: 24,
+        seed: Box::new(load(seed, [])),
+        stream: Box::new(add(first, Expr::number(3.0, DType::I64))),
+        position: Box::new(Expr::Index(Index::axis(n).times(120).plus(&Index::axis(c)))),
+    };
+    let kept = Expr::compare(Comparison::Ge, l(word), Expr::number(8_388_608.0, DType::I32));
+    let value = Expr::select(kept, mul(load(x, at(&[n, c])), f32(2.0)), f32(0.0));
+    k.body([each(&[n, c], [Statement::Let(word, random), store(y, at(&[n, c]), value)])])
 }
 
 fn bias_relu() -> Kernel {

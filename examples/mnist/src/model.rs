@@ -27,8 +27,8 @@ impl LeNet {
 
     /// `[batch, 1, 28, 28]` → logits `[batch, classes]`.
     pub fn forward(&self, x: Tensor) -> Tensor {
-        let x = self.conv1(x).relu().max_pool2d(2, 2, 0); // [batch, 6, 14, 14]
-        let x = self.conv2(x).relu().max_pool2d(2, 2, 0); // [batch, 16, 5, 5]
+        let x = self.conv1(x).relu().max_pool2d(2); // [batch, 6, 14, 14]
+        let x = self.conv2(x).relu().max_pool2d(2); // [batch, 16, 5, 5]
         let x = self.fc1(x.flatten(1, -1)).relu();
         let x = self.fc2(x).relu();
         self.fc3(x)

@@ -1,110 +1,222 @@
-//! `nn.Conv2d`.
+//! `nn.Conv1d` to `nn.Conv3d` and `nn.ConvTranspose1d` to `nn.ConvTranspose3d`.
 
 use kiln_ir::Init;
 
-use crate::functional::Window;
+use super::optional;
+use crate::convolution::{Padding, TransposedWindow, Window, convolve, convolve_transposed, same_padding};
+use crate::functional::PadMode;
+use crate::spatial::PerAxis;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
-/// Two-dimensional convolution (cross-correlation) of `[batch, in, h, w]`.
+/// Convolution (cross-correlation) of `[batch, in, spatial..]` over `N` spatial axes.
 ///
-/// Parameters: `weight` `[out, in/groups, kernel, kernel]` and `bias` `[out]`, both uniform on ±1/√(in/groups · kernel²) (PyTorch's
-/// default).
+/// Parameters: `weight` `[out, in/groups, kernel..]` and `bias` `[out]`, both uniform on ±1/√(in/groups · taps) (PyTorch's default, Kaiming
+/// uniform with a = √5). The options may be given in any order; the trace reports what does not fit together.
 #[derive(Debug, Clone)]
-pub struct Conv2d {
-    /// `[out_channels, in_channels/groups, kernel, kernel]`.
+pub struct Conv<const N: usize> {
+    /// `[out_channels, in_channels/groups, kernel..]`.
     pub weight: Parameter,
     /// `[out_channels]`.
     pub bias: Option<Parameter>,
     in_channels: usize,
-    window: Window,
+    window: Window<N>,
+    padding_mode: PadMode,
 }
 
-impl Conv2d {
-    /// A square kernel, stride 1, no padding, with a bias.
+/// The transpose of a convolution of `[batch, out, spatial..]`, for `[batch, in, spatial..]`: it makes inputs larger by its stride.
+///
+/// Parameters: `weight` `[in, out/groups, kernel..]` and `bias` `[out]`, both uniform on ±1/√(out/groups · taps) (PyTorch's default).
+#[derive(Debug, Clone)]
+pub struct ConvTranspose<const N: usize> {
+    /// `[in_channels, out_channels/groups, kernel..]`.
+    pub weight: Parameter,
+    /// `[out_channels]`.
+    pub bias: Option<Parameter>,
+    out_channels: usize,
+    window: TransposedWindow<N>,
+}
+
+/// Convolution of `[batch, in, l]`.
+pub type Conv1d = Conv<1>;
+/// Convolution of `[batch, in, h, w]`.
+pub type Conv2d = Conv<2>;
+/// Convolution of `[batch, in, d, h, w]`.
+pub type Conv3d = Conv<3>;
+/// Transposed convolution of `[batch, in, l]`.
+pub type ConvTranspose1d = ConvTranspose<1>;
+/// Transposed convolution of `[batch, in, h, w]`.
+pub type ConvTranspose2d = ConvTranspose<2>;
+/// Transposed convolution of `[batch, in, d, h, w]`.
+pub type ConvTranspose3d = ConvTranspose<3>;
+
+/// The builder methods that both kinds have; `$first` of the weight's channel axes is whole, the other is divided by the groups.
+macro_rules! options {
+    ($name:ident, $divided:ident) => {
+        impl<const N: usize> $name<N> {
+            /// The distance between windows.
+            #[must_use]
+            pub fn stride(mut self, stride: impl PerAxis<N>) -> $name<N> {
+                self.window.stride = stride.per_axis();
+                self
+            }
+
+            /// The distance between the taps of a window.
+            #[must_use]
+            pub fn dilation(mut self, dilation: impl PerAxis<N>) -> $name<N> {
+                self.window.dilation = dilation.per_axis();
+                self
+            }
+
+            /// Divides the channels into groups that do not see each other. The trace reports counts that do not divide.
+            #[must_use]
+            #[track_caller]
+            pub fn groups(mut self, groups: usize) -> $name<N> {
+                self.window.groups = groups;
+                let mut shape = self.weight.shape().to_vec();
+                shape[1] = self.$divided / groups.max(1);
+                let init = init(&shape);
+                self.weight = Parameter::new(shape, init.clone());
+                if let Some(bias) = &mut self.bias {
+                    *bias = Parameter::new(bias.shape(), init);
+                }
+                self
+            }
+
+            /// With or without a bias.
+            #[must_use]
+            pub fn bias(mut self, bias: bool) -> $name<N> {
+                if !bias {
+                    self.bias = None;
+                }
+                self
+            }
+        }
+
+        impl<const N: usize> Module for $name<N> {
+            fn visit(&self, visitor: &mut dyn Visitor) {
+                self.weight.visit_as("weight", visitor);
+                self.bias.visit_as("bias", visitor);
+            }
+
+            fn type_name(&self) -> &'static str {
+                [concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")]
+                    [N - 1]
+            }
+        }
+    };
+}
+
+options!(Conv, in_channels);
+options!(ConvTranspose, out_channels);
+
+impl<const N: usize> Conv<N> {
+    /// Stride 1, no padding, with a bias; one number for the kernel makes it square.
     #[track_caller]
-    pub fn new(in_channels: usize, out_channels: usize, kernel: usize) -> Conv2d {
-        let init = init(in_channels * kernel * kernel);
-        Conv2d {
-            weight: Parameter::new([out_channels, in_channels, kernel, kernel], init.clone()),
+    pub fn new(in_channels: usize, out_channels: usize, kernel: impl PerAxis<N>) -> Conv<N> {
+        let shape = [&[out_channels, in_channels], kernel.per_axis().as_slice()].concat();
+        let init = init(&shape);
+        Conv {
+            weight: Parameter::new(shape, init.clone()),
             bias: Some(Parameter::new([out_channels], init)),
             in_channels,
             window: Window::default(),
+            padding_mode: PadMode::Constant,
         }
     }
 
-    /// The distance between windows.
+    /// So many positions on both sides, or `Padding::Same`.
     #[must_use]
-    pub fn stride(mut self, stride: usize) -> Conv2d {
-        self.window.stride = [stride; 2];
+    pub fn padding(mut self, padding: impl Into<Padding<N>>) -> Conv<N> {
+        self.window.padding = padding.into();
         self
     }
 
-    /// Zeros on every side.
+    /// What the padding holds; zeros are `PadMode::Constant`.
     #[must_use]
-    pub fn padding(mut self, padding: usize) -> Conv2d {
-        self.window.padding = [padding; 2];
+    pub fn padding_mode(mut self, padding_mode: PadMode) -> Conv<N> {
+        self.padding_mode = padding_mode;
         self
     }
 
-    /// The distance between the taps of a window.
-    #[must_use]
-    pub fn dilation(mut self, dilation: usize) -> Conv2d {
-        self.window.dilation = [dilation; 2];
-        self
-    }
-
-    /// Divides the channels into groups that do not see each other. The trace reports counts that do not divide.
-    #[must_use]
+    /// The input with its padding, where that is not zeros, and the window that is left.
     #[track_caller]
-    pub fn groups(mut self, groups: usize) -> Conv2d {
-        self.window.groups = groups;
-        let &[out, _, kernel, _] = self.weight.shape() else { return self };
-        let per_group = self.in_channels / groups.max(1);
-        let init = init(per_group * kernel * kernel);
-        self.weight = Parameter::new([out, per_group, kernel, kernel], init.clone());
-        #[allow(clippy::manual_map)]
-        let bias = match self.bias {
-            Some(_) => Some(Parameter::new([out], init)),
-            None => None,
+    fn padded(&self, x: Tensor) -> (Tensor, Window<N>) {
+        if self.padding_mode == PadMode::Constant {
+            return (x, self.window);
+        }
+        let both = match self.window.padding {
+            Padding::Zeros(padding) => padding.map(|width| [width, width]),
+            Padding::Same => {
+                same_padding(self.weight.shape(), self.window.dilation).map(|total| [total / 2, total.div_ceil(2)])
+            }
         };
-        self.bias = bias;
+        let widths: Vec<i64> = both.iter().rev().flatten().map(|&width| width as i64).collect();
+        (x.pad_with(&widths, self.padding_mode), Window { padding: Padding::Zeros([0; N]), ..self.window })
+    }
+}
+
+impl<const N: usize> ConvTranspose<N> {
+    /// Stride 1, no padding, with a bias; one number for the kernel makes it square.
+    #[track_caller]
+    pub fn new(in_channels: usize, out_channels: usize, kernel: impl PerAxis<N>) -> ConvTranspose<N> {
+        let shape = [&[in_channels, out_channels], kernel.per_axis().as_slice()].concat();
+        let init = init(&shape);
+        ConvTranspose {
+            weight: Parameter::new(shape, init.clone()),
+            bias: Some(Parameter::new([out_channels], init)),
+            out_channels,
+            window: TransposedWindow::default(),
+        }
+    }
+
+    /// How many positions are cut from both sides of the result.
+    #[must_use]
+    pub fn padding(mut self, padding: impl PerAxis<N>) -> ConvTranspose<N> {
+        self.window.padding = padding.per_axis();
         self
     }
 
-    /// With or without a bias.
+    /// How many positions the result has more at its end.
     #[must_use]
-    pub fn bias(mut self, bias: bool) -> Conv2d {
-        if !bias {
-            self.bias = None;
-        }
+    pub fn output_padding(mut self, output_padding: impl PerAxis<N>) -> ConvTranspose<N> {
+        self.window.output_padding = output_padding.per_axis();
         self
     }
 }
 
-fn init(fan_in: usize) -> Init {
+/// Uniform on ±1/√fan_in; PyTorch counts the fan of both kinds from the weight's axes after the first.
+fn init(weight: &[usize]) -> Init {
+    let fan_in: usize = weight[1..].iter().product();
     let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
     Init::Uniform { low: -bound, high: bound }
 }
 
-impl Module for Conv2d {
-    fn visit(&self, visitor: &mut dyn Visitor) {
-        self.weight.visit_as("weight", visitor);
-        self.bias.visit_as("bias", visitor);
-    }
+macro_rules! forward {
+    ($name:ident |$layer:ident, $method:ident, $x:ident| $value:expr; $($text:literal)*) => {
+        impl<const N: usize> Forward<Tensor> for $name<N> {
+            type Output = Tensor;
+
+            #[track_caller]
+            fn forward(&self, $x: Tensor) -> Tensor {
+                let _scope = Scope::enter(self);
+                let ($layer, $method) = (self, [$($text),*][N - 1]);
+                if $x.is_batch_of($method, N + 2) { $value } else { Tensor::poison() }
+            }
+        }
+    };
 }
 
-impl Forward<Tensor> for Conv2d {
-    type Output = Tensor;
+forward! {
+    Conv |layer, method, x| {
+        let (x, window) = layer.padded(x);
+        convolve(method, x, layer.weight.tensor(), optional(layer.bias.as_ref()), &window)
+    };
+    "conv1d" "conv2d" "conv3d"
+}
 
-    #[track_caller]
-    fn forward(&self, x: Tensor) -> Tensor {
-        let _scope = Scope::enter(self);
-        // A closure would hide the caller's place from `#[track_caller]`.
-        #[allow(clippy::manual_map)]
-        let bias = match &self.bias {
-            Some(bias) => Some(bias.tensor()),
-            None => None,
-        };
-        x.conv2d(self.weight.tensor(), bias, self.window)
-    }
+forward! {
+    ConvTranspose |layer, method, x| {
+        convolve_transposed(method, x, layer.weight.tensor(), optional(layer.bias.as_ref()), &layer.window)
+    };
+    "conv_transpose1d" "conv_transpose2d" "conv_transpose3d"
 }

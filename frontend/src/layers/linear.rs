@@ -1,7 +1,8 @@
 //! `nn.Linear`.
 
-use kiln_ir::Init;
+use kiln_ir::{Code, Diagnostic, Init};
 
+use super::optional;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
 /// `y = x·wᵀ + b` over the last axis.
@@ -51,12 +52,11 @@ impl Forward<Tensor> for Linear {
     #[track_caller]
     fn forward(&self, x: Tensor) -> Tensor {
         let _scope = Scope::enter(self);
-        // A closure would hide the caller's place from `#[track_caller]`.
-        #[allow(clippy::manual_map)]
-        let bias = match &self.bias {
-            Some(bias) => Some(bias.tensor()),
-            None => None,
-        };
-        x.linear(self.weight.tensor(), bias)
+        if x.value().is_some() && x.rank() < 2 {
+            let message = format!("linear needs an input with a batch axis, [batch, .., features]: found {}", x.ty());
+            let diagnostic = Diagnostic::new(Code::RankMismatch, message);
+            return Tensor::mistake(diagnostic.help("`unsqueeze(0)` makes a batch of one sample"));
+        }
+        x.linear(self.weight.tensor(), optional(self.bias.as_ref()))
     }
 }

@@ -1,57 +1,64 @@
-//! `nn.MaxPool2d` and `nn.AvgPool2d`.
+//! `nn.MaxPool1d` to `nn.AdaptiveMaxPool3d`: the options of a pool as a module.
 
+use crate::pooling::{AvgPool, MaxPool, OutputSize, adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool};
 use crate::{Forward, Module, Scope, Tensor, Visitor};
 
-macro_rules! pools {
-    ($($(#[$meta:meta])* $name:ident => $method:ident;)*) => {$(
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy)]
-        pub struct $name {
-            kernel: usize,
-            stride: usize,
-            padding: usize,
-        }
+/// The mean of each of a given number of windows that cover the spatial axes.
+#[derive(Debug, Clone, Copy)]
+pub struct AdaptiveAvgPool<const N: usize>(OutputSize<N>);
 
-        impl $name {
-            /// Square windows side by side: the stride is the kernel's size (PyTorch's default), without padding.
-            pub fn new(kernel: usize) -> $name {
-                $name { kernel, stride: kernel, padding: 0 }
-            }
+/// The maximum of each of a given number of windows that cover the spatial axes.
+#[derive(Debug, Clone, Copy)]
+pub struct AdaptiveMaxPool<const N: usize>(OutputSize<N>);
 
-            /// The distance between windows.
-            #[must_use]
-            pub fn stride(mut self, stride: usize) -> $name {
-                self.stride = stride;
-                self
-            }
-
-            /// Positions outside the input on every side; at most half the kernel.
-            #[must_use]
-            pub fn padding(mut self, padding: usize) -> $name {
-                self.padding = padding;
-                self
-            }
-        }
-
-        impl Module for $name {
-            fn visit(&self, _: &mut dyn Visitor) {}
-        }
-
-        impl Forward<Tensor> for $name {
-            type Output = Tensor;
-
-            #[track_caller]
-            fn forward(&self, x: Tensor) -> Tensor {
-                let _scope = Scope::enter(self);
-                x.$method(self.kernel, self.stride, self.padding)
+macro_rules! adaptive {
+    ($($name:ident)*) => {$(
+        impl<const N: usize> $name<N> {
+            /// One extent for all axes, one for each, or `None` for those that stay.
+            pub fn new(output: impl Into<OutputSize<N>>) -> $name<N> {
+                $name(output.into())
             }
         }
     )*};
 }
 
-pools! {
-    /// The maximum of each window of `[batch, channels, h, w]`.
-    MaxPool2d => max_pool2d;
-    /// The mean of each window of `[batch, channels, h, w]`; padding counts as zeros.
-    AvgPool2d => avg_pool2d;
+adaptive!(AdaptiveAvgPool AdaptiveMaxPool);
+
+macro_rules! layers {
+    ($($name:ident |$method:ident, $x:ident, $pool:ident| $value:expr; $($alias:ident $n:literal $text:literal,)*;)*) => {$(
+        $(
+            #[doc = concat!("[`", stringify!($name), "`] over ", stringify!($n), " spatial axes.")]
+            pub type $alias = $name<$n>;
+        )*
+
+        impl<const N: usize> Module for $name<N> {
+            fn visit(&self, _: &mut dyn Visitor) {}
+
+            fn type_name(&self) -> &'static str {
+                [$(stringify!($alias)),*][N - 1]
+            }
+        }
+
+        impl<const N: usize> Forward<Tensor> for $name<N> {
+            type Output = Tensor;
+
+            #[track_caller]
+            fn forward(&self, $x: Tensor) -> Tensor {
+                let _scope = Scope::enter(self);
+                let ($method, $pool) = ([$($text),*][N - 1], self);
+                if $x.is_batch_of($method, N + 2) { $value } else { Tensor::poison() }
+            }
+        }
+    )*};
+}
+
+layers! {
+    MaxPool |method, x, pool| max_pool(method, x, pool);
+    MaxPool1d 1 "max_pool1d", MaxPool2d 2 "max_pool2d", MaxPool3d 3 "max_pool3d",;
+    AvgPool |method, x, pool| avg_pool(method, x, pool);
+    AvgPool1d 1 "avg_pool1d", AvgPool2d 2 "avg_pool2d", AvgPool3d 3 "avg_pool3d",;
+    AdaptiveAvgPool |method, x, pool| adaptive_avg_pool(method, x, pool.0);
+    AdaptiveAvgPool1d 1 "adaptive_avg_pool1d", AdaptiveAvgPool2d 2 "adaptive_avg_pool2d", AdaptiveAvgPool3d 3 "adaptive_avg_pool3d",;
+    AdaptiveMaxPool |method, x, pool| adaptive_max_pool(method, x, pool.0).0;
+    AdaptiveMaxPool1d 1 "adaptive_max_pool1d", AdaptiveMaxPool2d 2 "adaptive_max_pool2d", AdaptiveMaxPool3d 3 "adaptive_max_pool3d",;
 }

@@ -1,7 +1,7 @@
 //! Expressions: a tree walk over [`Scalar`]s.
 
 use super::tensor::is_unset;
-use super::{InterpretError, Precision, Scalar, Value, binary, compare, unary};
+use super::{InterpretError, Precision, Scalar, Value, binary, compare, philox, unary};
 use crate::{Atom, DType, Expr, Index, Load, TensorId};
 
 /// What an expression can load from.
@@ -63,6 +63,11 @@ impl Scope<'_> {
                 } else {
                     Err(InterpretError::CheckFailed { value, bound })
                 }
+            }
+            Expr::Random { bits, seed, stream, position } => {
+                let operand = |x| self.evaluate(x)?.to_i64("random");
+                let word = philox::word(operand(seed)?, operand(stream)?, operand(position)?);
+                Ok(Scalar::Integer(i64::from(word) << bits >> u32::BITS, DType::I32))
             }
         }
     }

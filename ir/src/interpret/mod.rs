@@ -7,6 +7,7 @@
 
 mod erf;
 mod error;
+mod philox;
 mod scalar;
 mod tensor;
 

@@ -103,7 +103,7 @@ pub fn unary(op: Unary, x: Scalar, precision: Precision) -> Result<Scalar, Inter
             Unary::Not => wrong("a bool"),
             Unary::Neg => Ok(Integer(wrap(value.wrapping_neg(), dtype), dtype)),
             Unary::Abs => Ok(Integer(wrap(value.wrapping_abs(), dtype), dtype)),
-            Unary::Floor => Ok(x),
+            _ if op.is_rounding() => Ok(x),
             _ => wrong("a float"),
         },
         Float(value, dtype) => {
@@ -117,7 +117,11 @@ pub fn unary(op: Unary, x: Scalar, precision: Precision) -> Result<Scalar, Inter
                 Unary::Erf => erf(value),
                 Unary::Sin => value.sin(),
                 Unary::Cos => value.cos(),
+                Unary::Atan => value.atan(),
                 Unary::Floor => value.floor(),
+                Unary::Ceil => value.ceil(),
+                Unary::Trunc => value.trunc(),
+                Unary::Round => value.round_ties_even(),
                 Unary::Not => return wrong("a bool"),
             };
             Ok(Float(precision.round(result, dtype), dtype))
@@ -134,11 +138,12 @@ pub fn binary(op: Binary, a: Scalar, b: Scalar, precision: Precision) -> Result<
                 Binary::Add => a.wrapping_add(b),
                 Binary::Sub => a.wrapping_sub(b),
                 Binary::Mul => a.wrapping_mul(b),
-                Binary::Div if b == 0 => return Err(InterpretError::DivisionByZero),
+                Binary::Div | Binary::Rem if b == 0 => return Err(InterpretError::DivisionByZero),
                 Binary::Div => a.wrapping_div(b),
+                Binary::Rem => a.wrapping_rem(b),
                 Binary::Max => a.max(b),
                 Binary::Min => a.min(b),
-                Binary::Pow => return wrong("floats"),
+                Binary::Pow => power(a, b),
                 Binary::And if dtype == DType::Bool => a & b,
                 Binary::Or if dtype == DType::Bool => a | b,
                 Binary::And | Binary::Or => return wrong("bools"),
@@ -151,6 +156,7 @@ pub fn binary(op: Binary, a: Scalar, b: Scalar, precision: Precision) -> Result<
                 Binary::Sub => a - b,
                 Binary::Mul => a * b,
                 Binary::Div => a / b,
+                Binary::Rem => a % b,
                 Binary::Max | Binary::Min if a.is_nan() || b.is_nan() => f64::NAN,
                 Binary::Max => a.max(b),
                 Binary::Min => a.min(b),
@@ -161,6 +167,26 @@ pub fn binary(op: Binary, a: Scalar, b: Scalar, precision: Precision) -> Result<
         }
         _ => Err(InterpretError::MixedDTypes { node: op.name(), left: a.dtype(), right: b.dtype() }),
     }
+}
+
+/// `base` to the power of `exponent`, wrapping. With a negative exponent it is rounded towards zero, and 0 for a base of 0.
+fn power(mut base: i64, mut exponent: i64) -> i64 {
+    if exponent < 0 {
+        return match (base, exponent % 2) {
+            (1, _) | (-1, 0) => 1,
+            (-1, _) => -1,
+            _ => 0,
+        };
+    }
+    let mut result: i64 = 1;
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            result = result.wrapping_mul(base);
+        }
+        base = base.wrapping_mul(base);
+        exponent /= 2;
+    }
+    result
 }
 
 /// A comparison of two values of one dtype.

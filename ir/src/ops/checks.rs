@@ -12,6 +12,11 @@ pub fn number(op: &str, ty: &Type) -> Result<(), Diagnostic> {
     dtype(op, ty, "numbers", ty.dtype != DType::Bool)
 }
 
+/// Any dtype.
+pub fn any(_: &str, _: &Type) -> Result<(), Diagnostic> {
+    Ok(())
+}
+
 /// A condition on a dtype.
 pub fn dtype(op: &str, ty: &Type, needed: &str, holds: bool) -> Result<(), Diagnostic> {
     if holds {

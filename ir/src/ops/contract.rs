@@ -2,7 +2,7 @@
 
 use super::checks;
 use crate::op::{Example, Operator, op};
-use crate::{Binary, Body, DType, Diagnostic, Dim, Expr, Index, Kind, Monoid, Type, ValueId, Vjp, accumulator, load};
+use crate::{Body, DType, Diagnostic, Dim, Expr, Index, Kind, Monoid, Type, ValueId, Vjp, accumulator, load};
 
 op! {
     /// Einstein summation of two operands, as in `"bi,oi->bo"`: `result = Σ lhs·rhs` over the labels that the result lacks. Sums are
@@ -111,10 +111,10 @@ impl Operator for Einsum {
 /// The body of a contraction. Half types are multiplied and summed in f32: the reduction has that dtype, and whoever stores
 /// the result rounds it once.
 pub(super) fn product(reduction: Vec<Dim>, a: Expr, b: Expr, dtype: DType) -> Body {
-    let wide = |x| if accumulator(dtype) == dtype { x } else { Expr::cast(accumulator(dtype), x) };
-    let value = Expr::binary(Binary::Mul, wide(a), wide(b));
+    let to = |target, x| if accumulator(dtype) == dtype { x } else { Expr::cast(target, x) };
+    let value = to(accumulator(dtype), a) * to(accumulator(dtype), b);
     if reduction.is_empty() {
-        return Body::pointwise(value);
+        return Body::pointwise(to(dtype, value));
     }
     Body::reduce(Kind::Contract, Monoid::Sum, reduction, value)
 }

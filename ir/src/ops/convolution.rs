@@ -73,6 +73,22 @@ impl Geometry<'_> {
         Some((input + 2 * self.padding[axis]).checked_sub(window)? / self.stride[axis] + 1)
     }
 
+    /// An output axis of `conv` has this extent.
+    fn check_output(&self, op: &str, axis: usize, [input, kernel, out]: [usize; 3]) -> Result<(), Diagnostic> {
+        match self.output_extent(axis, input, kernel) {
+            Some(found) => checks::extent(op, "the output extents of `conv`", Dim::fixed(found), Dim::fixed(out)),
+            None => Err(checks::argument(op, "a kernel no larger than its padded input")),
+        }
+    }
+
+    /// Channels come in equal groups.
+    fn check_groups(&self, op: &str, channels: Dim) -> Result<(), Diagnostic> {
+        if channels.factor.is_multiple_of(self.groups) {
+            return Ok(());
+        }
+        Err(checks::argument(op, &format!("channels in {} equal groups, found {channels}", self.groups)))
+    }
+
     /// Zero outside the input; nothing is outside when there is no padding.
     fn fill(&self) -> Option<f64> {
         self.padding.iter().any(|&padding| padding > 0).then_some(0.0)
@@ -82,7 +98,8 @@ impl Geometry<'_> {
     fn channel(&self, inner: &Index, per_group: usize, channel: &Index, others_per_group: usize) -> Index {
         match self.groups {
             1 => inner.clone(),
-            _ => channel.div(others_per_group as i64).times(per_group as i64).plus(inner),
+            // Without channels there is no position that could ask for its group.
+            _ => channel.div(others_per_group.max(1) as i64).times(per_group as i64).plus(inner),
         }
     }
 }
@@ -235,9 +252,9 @@ impl Operator for ConvInputGrad {
         checks::extent("conv_input_grad", "equal output channels", cotangent.dim(1), weight.dim(0))?;
         let kernel = extents(weight, "conv_input_grad")?;
         for (axis, (&size, out)) in self.input.iter().zip(extents(cotangent, "conv_input_grad")?).enumerate() {
-            let found = geometry.output_extent(axis, size, kernel[axis]).unwrap_or(0);
-            checks::extent("conv_input_grad", "the output extents of `conv`", Dim::fixed(found), Dim::fixed(out))?;
+            geometry.check_output("conv_input_grad", axis, [size, kernel[axis], out])?;
         }
+        geometry.check_groups("conv_input_grad", weight.dim(0))?;
         let channels = Dim::fixed(weight.dim(1).factor * self.groups);
         let spatial = self.input.iter().map(|&extent| Dim::fixed(extent));
         Ok(cotangent.with_shape([cotangent.dim(0), channels].into_iter().chain(spatial).collect::<Vec<Dim>>()))
@@ -250,7 +267,7 @@ impl Operator for ConvInputGrad {
         let (o, k) = (&taps[0], &taps[1..]);
         let (out, per_group) = (operands[1].dim(0).factor / self.groups, operands[1].dim(1).factor);
         let o = geometry.channel(o, out, &channel, per_group);
-        let inner = if self.groups == 1 { channel } else { channel.rem(per_group as i64) };
+        let inner = if self.groups == 1 { channel } else { channel.rem(per_group.max(1) as i64) };
         let g = [vec![n, o.clone()], geometry.output(&i, k)].concat();
         let w = [vec![o, inner], k.to_vec()].concat();
         let reduction = [&[Dim::fixed(out)], &operands[1].shape.0[2..]].concat();
@@ -299,14 +316,10 @@ impl Operator for ConvWeightGrad {
         checks::extent("conv_weight_grad", "equal batches", input.dim(0), cotangent.dim(0))?;
         let out = extents(cotangent, "conv_weight_grad")?;
         for (axis, (size, &kernel)) in extents(input, "conv_weight_grad")?.into_iter().zip(&self.kernel).enumerate() {
-            let found = geometry.output_extent(axis, size, kernel).unwrap_or(0);
-            checks::extent(
-                "conv_weight_grad",
-                "the output extents of `conv`",
-                Dim::fixed(found),
-                Dim::fixed(out[axis]),
-            )?;
+            geometry.check_output("conv_weight_grad", axis, [size, kernel, out[axis]])?;
         }
+        geometry.check_groups("conv_weight_grad", input.dim(1))?;
+        geometry.check_groups("conv_weight_grad", cotangent.dim(1))?;
         let channels = checks::fixed("conv_weight_grad", input, 1)? / self.groups;
         let kernel = self.kernel.iter().map(|&extent| Dim::fixed(extent));
         Ok(input.with_shape([cotangent.dim(1), Dim::fixed(channels)].into_iter().chain(kernel).collect::<Vec<Dim>>()))

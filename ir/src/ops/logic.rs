@@ -12,8 +12,8 @@ fn example_type(dtype: DType) -> Type {
 
 /// An op without gradients whose result is `bool`.
 macro_rules! predicates {
-    ($($(#[$meta:meta])* $name:ident($($operand:ident),*) of $dtype:ident: $value:expr;)*) => {$(
-        op! { $(#[$meta])* $name($($operand),*) }
+    ($($(#[doc = $text:literal])* $name:ident($($operand:ident),*) of $dtype:ident: $value:expr;)*) => {$(
+        op! { $(#[doc = $text])* $name($($operand),*) }
 
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {

@@ -1,38 +1,63 @@
 //! The op table: one row an op, in families. The definition, shape rule, formula and derivative of each stand together in the
 //! family's file.
+//!
+//! From a row follow the enum, the texts and serde here; the interpreter's meaning, the gradient and shape tests and the page of
+//! operators through `Operator`; and, for a row that says how it is called (`as unary`), the front end's `Tensor` method and free function
+//! through [`op_rows`](crate::op_rows).
 
+mod adaptive;
 mod checks;
 mod contract;
 mod convolution;
 mod elementwise;
+mod functions;
 mod indexing;
 mod leaf;
 mod logic;
+mod loss;
 mod pool;
+mod random;
 mod rank;
+mod rearrange;
 mod reduce;
 mod scan;
 mod view;
+mod windows;
 
+pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
 pub use elementwise::*;
+pub use functions::*;
 pub use indexing::*;
 pub use leaf::*;
 pub use logic::*;
+pub use loss::*;
 pub use pool::*;
+pub use random::*;
 pub use rank::*;
+pub use rearrange::*;
 pub use reduce::*;
 pub use scan::*;
 pub use view::*;
+pub use windows::*;
 
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Definition, Example, Operator};
-use crate::{Attribute, Body, Code, Diagnostic, Type, ValueId, Vjp};
+use crate::{Attribute, Body, Code, Diagnostic, Dim, Type, ValueId, Vjp};
 
 macro_rules! table {
-    ($($text:literal => $name:ident,)*) => {
+    // `$d` is a dollar sign: without it, a macro cannot write one with parameters of its own.
+    (($d:tt) $($text:literal => $name:ident $(as $form:ident $method:ident)?,)*) => {
+        /// Calls a macro with every row that says how the op is called: `unary Exp "exp" exp;`, and so on (`float` and `real` are functions of one and two real
+        /// numbers, of which integers become `f32`; `unary` keeps the dtype). The front end makes methods and
+        /// free functions of them.
+        #[macro_export]
+        macro_rules! op_rows {
+            ($d callback:ident) => { $d callback! { $($($form $name $text $method;)?)* } };
+        }
+
         /// Every op.
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
         pub enum Op { $(#[doc = concat!("`", $text, "`")] $name($name),)* }
@@ -76,6 +101,14 @@ macro_rules! table {
                 examples
             }
 
+            /// The documentation of the op of this name: formula, then gradient.
+            pub fn documentation(name: &str) -> Option<&'static str> {
+                match name {
+                    $($text => Some(<$name as Definition>::DOCUMENTATION),)*
+                    _ => None,
+                }
+            }
+
             fn rules(&self) -> &dyn Rules {
                 match self { $(Op::$name(op) => op,)* }
             }
@@ -84,44 +117,66 @@ macro_rules! table {
 }
 
 table! {
+    ($)
     "input" => Input,
     "constant" => Constant,
     "full" => Full,
     "iota" => Iota,
     "extent" => Extent,
+    "random" => Random,
 
     "add" => Add,
     "sub" => Sub,
     "mul" => Mul,
     "div" => Div,
-    "maximum" => Maximum,
-    "minimum" => Minimum,
-    "pow" => Pow,
+    "fmod" => Fmod as binary fmod,
+    "remainder" => Remainder as binary remainder,
+    "maximum" => Maximum as binary maximum,
+    "minimum" => Minimum as binary minimum,
+    "pow" => Pow as binary pow,
     "neg" => Neg,
-    "abs" => Abs,
-    "exp" => Exp,
-    "log" => Log,
-    "sqrt" => Sqrt,
-    "tanh" => Tanh,
-    "erf" => Erf,
-    "sin" => Sin,
-    "cos" => Cos,
-    "sigmoid" => Sigmoid,
-    "relu" => Relu,
+    "abs" => Abs as unary abs,
+    "sign" => Sign as unary sign,
+    "relu" => Relu as unary relu,
+    "floor" => Floor as unary floor,
+    "ceil" => Ceil as unary ceil,
+    "trunc" => Trunc as unary trunc,
+    "round" => Round as unary round,
+    "exp" => Exp as float exp,
+    "exp2" => Exp2 as float exp2,
+    "expm1" => Expm1 as float expm1,
+    "log" => Log as float log,
+    "log2" => Log2 as float log2,
+    "log1p" => Log1p as float log1p,
+    "sqrt" => Sqrt as float sqrt,
+    "rsqrt" => Rsqrt as float rsqrt,
+    "sin" => Sin as float sin,
+    "cos" => Cos as float cos,
+    "tan" => Tan as float tan,
+    "asin" => Asin as float asin,
+    "acos" => Acos as float acos,
+    "atan" => Atan as float atan,
+    "atan2" => Atan2 as real atan2,
+    "sinh" => Sinh as float sinh,
+    "cosh" => Cosh as float cosh,
+    "tanh" => Tanh as float tanh,
+    "erf" => Erf as float erf,
+    "sigmoid" => Sigmoid as float sigmoid,
     "cast" => Cast,
-    "detach" => Detach,
+    "detach" => Detach as unary detach,
 
-    "eq" => Eq,
-    "ne" => Ne,
-    "lt" => Lt,
-    "le" => Le,
-    "gt" => Gt,
-    "ge" => Ge,
+    "eq" => Eq as binary eq,
+    "ne" => Ne as binary ne,
+    "lt" => Lt as binary lt,
+    "le" => Le as binary le,
+    "gt" => Gt as binary gt,
+    "ge" => Ge as binary ge,
     "and" => And,
     "or" => Or,
     "not" => Not,
     "where" => Where,
     "one_hot" => OneHot,
+    "binary_cross_entropy" => BinaryCrossEntropy,
 
     "reshape" => Reshape,
     "permute" => Permute,
@@ -129,6 +184,10 @@ table! {
     "slice" => Slice,
     "pad" => Pad,
     "concat" => Concat,
+    "flip" => Flip,
+    "roll" => Roll,
+    "windows" => Windows,
+    "fold_windows" => FoldWindows,
 
     "sum" => Sum,
     "amax" => Amax,
@@ -153,6 +212,8 @@ table! {
     "max_pool_pick" => MaxPoolPick,
     "sum_pool" => SumPool,
     "sum_pool_grad" => SumPoolGrad,
+    "adaptive_sum" => AdaptiveSum,
+    "adaptive_argmax" => AdaptiveArgmax,
 }
 
 /// [`Operator`] without what needs `Sized`.
@@ -200,6 +261,18 @@ impl Op {
         if !result.shape.is_batch_leading() {
             let message = format!("{} needs the batch axis in front: its result would be {result}", self.name());
             return Err(Diagnostic::new(Code::BatchAxis, message));
+        }
+        // Everything behind this point may multiply extents, and count in bytes.
+        let bytes = |size: Option<usize>, dim: &Dim| size?.checked_mul(dim.factor.max(1));
+        if result
+            .shape
+            .0
+            .iter()
+            .fold(Some(result.dtype.size_bytes()), bytes)
+            .is_none_or(|size| size > isize::MAX as usize)
+        {
+            let message = format!("{} needs a result that a memory can hold: it would be {result}", self.name());
+            return Err(Diagnostic::new(Code::ShapeMismatch, message));
         }
         Ok(result)
     }

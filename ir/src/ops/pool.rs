@@ -28,9 +28,9 @@ impl Window<'_> {
             let requirement = format!("kernel, stride and dilation of at least 1 for each of {spatial} axes");
             return Err(checks::argument(self.name, &requirement));
         }
-        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > self.kernel[axis] / 2) {
-            let requirement =
-                format!("padding of at most half the kernel: {} and {}", self.padding[axis], self.kernel[axis]);
+        let span = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > span(axis) / 2) {
+            let requirement = format!("padding of at most half the kernel: {} and {}", self.padding[axis], span(axis));
             return Err(checks::argument(self.name, &requirement));
         }
         Ok(())
@@ -118,13 +118,13 @@ impl Window<'_> {
 
 /// A pool: its attributes, its rules, and how it turns into the other pools with the same window.
 macro_rules! pools {
-    ($($(#[$meta:meta])* $name:ident $text:literal ($($operand:ident),*) $({ $(#[$doc:meta])* $extra:ident })?:
+    ($($(#[doc = $formula:literal])* $name:ident $text:literal ($($operand:ident),*) $({ $(#[$doc:meta])* $extra:ident })?:
         infer |$w:ident, $types:ident, $this:ident| $infer:expr;
         body |$w2:ident, $types2:ident| $body:expr;
         vjp |$cx:ident, $self_:ident| $vjp:expr;
         examples $examples:expr;)*) => {$(
         op! {
-            $(#[$meta])*
+            $(#[doc = $formula])*
             $name($($operand),*) {
                 /// Extents of the window.
                 kernel: Vec<usize>,

@@ -45,9 +45,9 @@ fn example(op: impl Into<super::Op>) -> Example {
 }
 
 macro_rules! reductions {
-    ($($(#[$meta:meta])* $name:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident of $check:ident $text:literal $monoid:ident; |$cx:ident, $axes:ident| $vjp:expr;)*) => {$(
         op! {
-            $(#[$meta])*
+            $(#[doc = $doc])*
             $name(x) {
                 /// The axes that are reduced.
                 axes: Vec<usize>,
@@ -59,7 +59,7 @@ macro_rules! reductions {
         impl Operator for $name {
             fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
                 checks::axes($text, &operands[0], &self.axes)?;
-                checks::number($text, &operands[0])?;
+                checks::$check($text, &operands[0])?;
                 Ok(operands[0].with_shape(reduced(&operands[0], &self.axes, self.keep)))
             }
 
@@ -85,11 +85,11 @@ macro_rules! reductions {
 
 reductions! {
     /// The sum over axes. Gradient: `g` repeated.
-    Sum "sum" Sum; |cx, axes| { let g = cx.cotangent(); repeat(cx, g, axes) };
-    /// The maximum over axes; NaN if any is. Gradient: `g` shared evenly among equal maxima (PyTorch's `amax`).
-    Amax "amax" Max; |cx, axes| share(cx, axes);
-    /// The minimum over axes; NaN if any is. Gradient: `g` shared evenly among equal minima (PyTorch's `amin`).
-    Amin "amin" Min; |cx, axes| share(cx, axes);
+    Sum of number "sum" Sum; |cx, axes| { let g = cx.cotangent(); repeat(cx, g, axes) };
+    /// The maximum over axes, NaN if any is; of `bool`s, whether any holds. Gradient: `g` shared evenly among equal maxima (PyTorch's `amax`).
+    Amax of any "amax" Max; |cx, axes| share(cx, axes);
+    /// The minimum over axes, NaN if any is; of `bool`s, whether all hold. Gradient: `g` shared evenly among equal minima (PyTorch's `amin`).
+    Amin of any "amin" Min; |cx, axes| share(cx, axes);
 }
 
 /// `g / count` where the operand equals the result, with the number of such places as the count.
@@ -120,6 +120,7 @@ op! {
 impl Operator for Argmax {
     fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
         checks::axes("argmax", &operands[0], &self.axes)?;
+        checks::number("argmax", &operands[0])?;
         let shape = reduced(&operands[0], &self.axes, self.keep);
         Ok(Type::new(DType::I64, shape))
     }

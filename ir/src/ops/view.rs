@@ -19,7 +19,11 @@ impl Operator for Reshape {
     fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
         let result = operands[0].with_shape(self.shape.clone());
         // A symbolic axis may absorb or give away constant factors, but only in front: there it never enters a stride.
-        if result.shape.is_batch_leading() && result.shape.count() == operands[0].shape.count() {
+        if !result.shape.is_batch_leading() {
+            let message = format!("reshape needs the batch axis in front: its result would be {result}");
+            return Err(Diagnostic::new(Code::BatchAxis, message));
+        }
+        if result.shape.count() == operands[0].shape.count() {
             return Ok(result);
         }
         let message = format!(

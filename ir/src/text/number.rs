@@ -39,6 +39,7 @@ pub(super) fn init_text(init: &Init) -> String {
         Init::Normal { mean, std } => call("normal", &[*mean, *std]),
         Init::TruncatedNormal { mean, std, low, high } => call("truncated_normal", &[*mean, *std, *low, *high]),
         Init::Data(values) => call("data", values),
+        Init::Seed => "seed".to_owned(),
     }
 }
 

@@ -165,6 +165,12 @@ fn function(cursor: &mut Cursor<'_>, kernel: &Kernel, name: &str) -> Parsed<Expr
                 let site = if cursor.eat(",") { cursor.name("the index that is checked")? } else { String::new() };
                 Expr::Check(Box::new(x), bound, site)
             }
+            "random" => {
+                let bits = cursor.integer("a number of bits")?;
+                cursor.expect(",")?;
+                let mut operand = |last| operand(cursor, last).map(Box::new);
+                Expr::Random { bits, seed: operand(false)?, stream: operand(false)?, position: operand(true)? }
+            }
             _ => return Err(unknown),
         }
     };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::cursor::{Cursor, Parsed};
 use super::lexer::TokenKind;
-use super::parts::is_init_word;
+use super::parts::{is_bare_init, is_init_word};
 use super::print_graph::implied_attribute;
 use crate::graph::Node;
 use crate::{Attribute, Code, DType, Diagnostic, Dim, Graph, Number, Op, Place, Type, ValueId};
@@ -170,7 +170,7 @@ fn readings(cursor: &mut Cursor<'_>) -> Parsed<Vec<Attribute>> {
             Ok(integer.map(Attribute::Int).into_iter().chain(number).collect())
         }
         Some(word)
-            if is_init_word(word) && (word == "zeros" || *cursor.peek_second() == TokenKind::Punctuation("(")) =>
+            if is_init_word(word) && (is_bare_init(word) || *cursor.peek_second() == TokenKind::Punctuation("(")) =>
         {
             Ok(vec![Attribute::Init(cursor.init()?), Attribute::Text(word.to_owned())])
         }

@@ -9,7 +9,12 @@ const MAX_ELEMENTS: u128 = 1 << 44;
 
 /// Whether a word begins an `Init`.
 pub(super) fn is_init_word(word: &str) -> bool {
-    matches!(word, "zeros" | "constant" | "uniform" | "normal" | "truncated_normal" | "data")
+    is_bare_init(word) || matches!(word, "constant" | "uniform" | "normal" | "truncated_normal" | "data")
+}
+
+/// Whether that `Init` is the word alone.
+pub(super) fn is_bare_init(word: &str) -> bool {
+    matches!(word, "zeros" | "seed")
 }
 
 impl Cursor<'_> {
@@ -81,11 +86,11 @@ impl Cursor<'_> {
 
     /// `uniform(-0.2, 0.2)`.
     pub fn init(&mut self) -> Parsed<Init> {
-        let what = "`zeros`, `constant`, `uniform`, `normal`, `truncated_normal` or `data`";
+        let what = "`zeros`, `constant`, `uniform`, `normal`, `truncated_normal`, `data` or `seed`";
         let Some(word) = self.word().filter(|word| is_init_word(word)) else { return Err(self.expected(what)) };
         self.advance();
-        if word == "zeros" {
-            return Ok(Init::Zeros);
+        if is_bare_init(word) {
+            return Ok(if word == "zeros" { Init::Zeros } else { Init::Seed });
         }
         let values = self.list("(", ")", Self::float)?;
         match (word, values.as_slice()) {

@@ -39,7 +39,7 @@ impl Level {
             Binary::And => Some(Level::And),
             Binary::Add | Binary::Sub => Some(Level::Add),
             Binary::Mul | Binary::Div => Some(Level::Multiply),
-            Binary::Max | Binary::Min | Binary::Pow => None,
+            Binary::Max | Binary::Min | Binary::Rem | Binary::Pow => None,
         }
     }
 }
@@ -118,6 +118,9 @@ fn leveled(expr: &Expr, names: &Names) -> (Level, String) {
         Expr::Check(x, bound, site) => {
             let site = if site.is_empty() { String::new() } else { format!(", {}", word_text(site)) };
             (Level::Primary, format!("check({}, {bound}{site})", text(x)))
+        }
+        Expr::Random { bits, seed, stream, position } => {
+            (Level::Primary, format!("random({bits}, {}, {}, {})", text(seed), text(stream), text(position)))
         }
     }
 }

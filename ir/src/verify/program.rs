@@ -9,7 +9,7 @@ use super::access::can_share;
 use super::{Finding, Report, verify_kernel};
 use crate::kernel::Access;
 use crate::program::{Buffer, BufferId, Class, Entry, Launch, Program};
-use crate::{Code, Dim, Init, Place, TensorId};
+use crate::{Code, DType, Dim, Init, Place, TensorId};
 
 /// Offsets are multiples of this many bytes: a cache line, and the widest vector.
 const ALIGNMENT: usize = 64;
@@ -166,6 +166,7 @@ fn check_buffer(program: &Program, buffer: &Buffer) -> Result<(), String> {
         Init::Data(values) if ty.shape.count().as_fixed() != Some(values.len()) => {
             Err(format!("`{name}` is {ty}, and starts with {} values", values.len()))
         }
+        Init::Seed if ty.dtype != DType::I64 => Err(format!("a seed is i64: `{name}` is {ty}")),
         _ => Ok(()),
     }
 }

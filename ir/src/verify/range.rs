@@ -179,6 +179,7 @@ impl<'k> Ranges<'k> {
             Expr::Extent(dim) => Some(Range::point(Bound::from(*dim))),
             Expr::Local(local) => self.locals[local.0 as usize],
             Expr::Check(_, bound, _) => Some(Range::below(*bound)),
+            Expr::Random { bits, .. } => Some(Range::below(Dim::fixed(1_usize.checked_shl(*bits)?))),
             Expr::Cast(DType::I64, x) => self.value(x),
             Expr::Select(_, a, b) => Some(self.value(a)?.union(self.value(b)?)),
             Expr::Unary(Unary::Neg, x) if self.is_i64(x) => self.value(x)?.times(-1),

@@ -38,16 +38,11 @@ pub(super) fn check(kernel: &Kernel, names: &Names, expr: &Expr) -> Result<DType
         Expr::Unary(op, x) => {
             let found = dtype(x)?;
             match op {
-                Unary::Neg | Unary::Abs => needs(found != DType::Bool, "a number is needed", x, found)?,
                 Unary::Not => needs(found == DType::Bool, "a bool is needed", x, found)?,
-                Unary::Exp
-                | Unary::Log
-                | Unary::Sqrt
-                | Unary::Tanh
-                | Unary::Erf
-                | Unary::Sin
-                | Unary::Cos
-                | Unary::Floor => needs(found.is_float(), "a float is needed", x, found)?,
+                _ if op.is_transcendental() || *op == Unary::Sqrt => {
+                    needs(found.is_float(), "a float is needed", x, found)?;
+                }
+                _ => needs(found != DType::Bool, "a number is needed", x, found)?,
             }
             Ok(found)
         }
@@ -55,10 +50,8 @@ pub(super) fn check(kernel: &Kernel, names: &Names, expr: &Expr) -> Result<DType
             let found = same(a, b)?;
             match op {
                 Binary::And | Binary::Or => needs(found == DType::Bool, "a bool is needed", a, found)?,
-                Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Pow => {
-                    needs(found != DType::Bool, "a number is needed", a, found)?;
-                }
                 Binary::Max | Binary::Min => {}
+                _ => needs(found != DType::Bool, "a number is needed", a, found)?,
             }
             Ok(found)
         }
@@ -72,6 +65,16 @@ pub(super) fn check(kernel: &Kernel, names: &Names, expr: &Expr) -> Result<DType
         Expr::Check(x, ..) => {
             let found = dtype(x)?;
             needs(found == DType::I64, "an i64 is needed in a check", x, found).map(|()| DType::I64)
+        }
+        Expr::Random { bits, seed, stream, position } => {
+            for operand in [seed, stream, position] {
+                let found = dtype(operand)?;
+                needs(found == DType::I64, "an i64 is needed in `random`", operand, found)?;
+            }
+            match bits {
+                1..=31 => Ok(DType::I32),
+                _ => Err(format!("`random` gives 1 to 31 bits: found {bits}")),
+            }
         }
     }
 }

@@ -186,6 +186,12 @@ fn expr(kernel: &Kernel, random: &mut Random, depth: usize, scope: &[AxisId], kn
             let site = random.pick(&["", "gather at model.rs:12:9"]).to_string();
             Expr::Check(Box::new(operand(random)), dim(random), site)
         }
+        7 if random.chance(30) => Expr::Random {
+            bits: 1 + random.below(31) as u32,
+            seed: Box::new(operand(random)),
+            stream: Box::new(operand(random)),
+            position: Box::new(operand(random)),
+        },
         _ => load(kernel, random, depth - 1, scope, known),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use kiln_ir::{Dim, ValueId};
 
-use super::facts::Facts;
+use super::facts::{Facts, Read};
 
 /// The shared loops of a kernel.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Domain {
         for (at, member) in members.iter().enumerate() {
             for read in &facts[member].reads {
                 if let Some(&other) = numbers.get(&read.value) {
-                    axes.join_read(at, other, read, facts);
+                    axes.join_read(at, other, read, (&facts[member], &facts[&read.value]));
                 }
             }
         }
@@ -121,15 +121,19 @@ impl Axes {
         self.classes.find(self.starts[member] + axis)
     }
 
-    fn join_read(&mut self, reader: usize, read: usize, how: &super::facts::Read, facts: &BTreeMap<ValueId, Facts>) {
+    /// Joins the axes of two members, whose facts follow them. A slice reads at an axis of its own, shorter one: that is another loop.
+    fn join_read(&mut self, reader: usize, read: usize, how: &Read, (own_facts, facts): (&Facts, &Facts)) {
         self.parts.join(reader, read);
+        let extent = |axis: usize| own_facts.result.iter().chain(&own_facts.reduction).nth(axis);
         for (axis, index) in how.index.iter().enumerate() {
-            if facts[&how.value].result[axis] == Dim::ONE {
+            if facts.result[axis] == Dim::ONE {
                 continue;
             }
             let own = self.starts[read] + axis;
-            match index.as_axis() {
-                Some(from) if !how.guarded => self.classes.join(own, self.starts[reader] + from.0 as usize),
+            match index.as_axis().map(|from| from.0 as usize) {
+                Some(from) if !how.guarded && extent(from) == Some(&facts.result[axis]) => {
+                    self.classes.join(own, self.starts[reader] + from)
+                }
                 _ => self.broken.push(own),
             }
         }

@@ -6,6 +6,9 @@ use kiln_ir::{AxisId, Binary, Body, Dim, Expr, Graph, Index, Kind, Op, Unary, Va
 
 use crate::bounds::{self, Range};
 
+/// Scalar operations of one random number; four neighbours share the work of a block.
+pub const RANDOM_COST: usize = 30;
+
 /// A read of a value that has its own place: an input, a constant, or a value of some kernel.
 #[derive(Clone, Debug)]
 pub struct Read {
@@ -92,8 +95,9 @@ pub fn cost(expr: &Expr) -> usize {
     let mut total = 0;
     expr.for_each(&mut |x| {
         total += match x {
-            Expr::Unary(Unary::Exp | Unary::Log | Unary::Tanh | Unary::Erf | Unary::Sin | Unary::Cos, _)
-            | Expr::Binary(Binary::Pow, ..) => 20,
+            Expr::Unary(op, _) if op.is_transcendental() => 20,
+            Expr::Binary(Binary::Pow | Binary::Rem, ..) => 20,
+            Expr::Random { .. } => RANDOM_COST,
             Expr::Unary(Unary::Sqrt, _) | Expr::Binary(Binary::Div, ..) => 4,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Select(..) => 1,
             _ => 0,

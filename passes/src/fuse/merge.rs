@@ -1,7 +1,9 @@
 //! When two kernels can be one: the shared loops exist, anchors keep their loops to themselves, threads keep their work, and no third
 //! kernel would have to run in the middle.
 
-use kiln_ir::{Index, Kind, ValueId};
+use std::collections::BTreeMap;
+
+use kiln_ir::{Dim, Index, Kind, ValueId};
 
 use super::Fusion;
 use super::domain::Domain;
@@ -11,6 +13,9 @@ use super::facts::Read;
 const MIN_PARALLEL: usize = 16;
 /// Below this many positions a kernel is too short for its lack of parallelism to matter.
 const SMALL: usize = 1 << 15;
+/// Scalar operations that may be done again where a value is read beside its own position.
+const REPEATED: usize = 64;
+
 impl Fusion<'_> {
     /// Merges two kernels if the result is legal, and worth it.
     pub(super) fn try_merge(&mut self, a: usize, b: usize) -> bool {
@@ -70,7 +75,7 @@ impl Fusion<'_> {
         }
         // The steps of a sweep are all that its kernel does.
         let swept = members.len() > 1 && members.iter().any(|member| self.facts[member].kind == Kind::Sweep);
-        if swept || members.iter().any(|&member| self.is_thrown_away(member, members)) {
+        if swept || self.repeats_much(members) || members.iter().any(|&member| self.is_thrown_away(member, members)) {
             return None;
         }
         let domain = Domain::of(members, &self.facts)?;
@@ -80,6 +85,27 @@ impl Fusion<'_> {
             _ => members.iter().all(full),
         };
         whole.then_some(domain)
+    }
+
+    /// Whether a member reads another beside its own position, and that is expensive: it is computed again there, with all that it reads. A chain of
+    /// such reads, as an unrolled recurrence over neighbours has, would multiply its work with each step.
+    fn repeats_much(&self, members: &[ValueId]) -> bool {
+        let mut costs: BTreeMap<ValueId, usize> = BTreeMap::new();
+        for member in members {
+            let facts = &self.facts[member];
+            let mut cost = facts.cost;
+            for read in &facts.reads {
+                let Some(&inner) = costs.get(&read.value) else { continue };
+                let mut index = read.index.iter().zip(&self.facts[&read.value].result);
+                let beside = read.guarded || index.any(|(at, dim)| *dim != Dim::ONE && at.as_axis().is_none());
+                if beside && inner > REPEATED {
+                    return true;
+                }
+                cost = cost.saturating_add(inner);
+            }
+            costs.insert(*member, if facts.reduces() { 0 } else { cost });
+        }
+        false
     }
 
     /// Whether something outside depends on `from` and is needed by `to`.

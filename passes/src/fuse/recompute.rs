@@ -12,6 +12,8 @@ use super::{Fusion, facts};
 
 /// Scalar operations that cost less than a load and a store of the result.
 const MAX_COST: usize = 8;
+/// The same of a value that reads nothing large: a mask of random numbers, which would stay in memory for the whole forward pass.
+const MAX_COST_OF_NOTHING: usize = 40;
 /// A tensor this many times smaller than the result counts as nothing: statistics of rows and channels.
 const SMALL: usize = 16;
 
@@ -48,6 +50,14 @@ pub fn run(graph: &mut Graph) -> Vec<(ValueId, ValueId)> {
     homes
 }
 
+/// What it takes to compute a value again.
+struct Source {
+    /// The large tensors that are read.
+    large: BTreeSet<ValueId>,
+    /// Scalar operations of the dearest part.
+    cost: usize,
+}
+
 /// What one kernel computes again.
 #[derive(Default)]
 struct Copies {
@@ -60,32 +70,37 @@ struct Copies {
 fn plan(fusion: &Fusion<'_>) -> Vec<Copies> {
     let graph = fusion.graph;
     let count = |value: ValueId| graph.ty(value).shape.count().at(fusion.max_batch);
-    // For each value that can be computed again: the large tensors that this reads.
-    let mut sources: BTreeMap<ValueId, BTreeSet<ValueId>> = BTreeMap::new();
+    let mut sources: BTreeMap<ValueId, Source> = BTreeMap::new();
     for &value in &fusion.order {
         if !is_candidate(fusion, value) {
             continue;
         }
         let group = fusion.group_of[&value];
         let operands = graph.operands(value);
-        let mut large: BTreeSet<ValueId> = BTreeSet::new();
+        let mut source = Source { large: BTreeSet::new(), cost: fusion.facts[&value].cost };
         let possible = fusion.facts[&value].reads.iter().all(|read| match sources.get(&read.value) {
             Some(inner) if fusion.group_of[&read.value] == group => {
-                large.extend(inner);
+                source.large.extend(&inner.large);
+                source.cost = source.cost.max(inner.cost);
                 operands.contains(&read.value)
             }
             _ => {
                 let small = count(read.value) * SMALL <= count(value);
                 if !small {
-                    large.insert(read.value);
+                    source.large.insert(read.value);
                 }
                 let foreign = fusion.group_of.get(&read.value) != Some(&group);
                 (small || foreign || fusion.is_read_outside(read.value)) && !read.guarded
             }
         });
         // Several large tensors would be read where one is now.
-        if possible && large.len() <= 1 {
-            sources.insert(value, large);
+        let cheap = match source.large.len() {
+            0 => source.cost <= MAX_COST_OF_NOTHING,
+            1 => source.cost <= MAX_COST,
+            _ => false,
+        };
+        if possible && cheap {
+            sources.insert(value, source);
         }
     }
     let mut plan: BTreeMap<usize, Copies> = BTreeMap::new();
@@ -109,7 +124,7 @@ fn plan(fusion: &Fusion<'_>) -> Vec<Copies> {
 /// Whether a value is cheap, stored for other kernels, and read by them as it is.
 fn is_candidate(fusion: &Fusion<'_>, value: ValueId) -> bool {
     let facts = &fusion.facts[&value];
-    let pointwise = facts.kind == Kind::Pointwise && !facts.reduces() && facts.cost <= MAX_COST;
+    let pointwise = facts.kind == Kind::Pointwise && !facts.reduces();
     let large = fusion.graph.ty(value).shape.count() != Dim::ONE;
     let group = fusion.group_of[&value];
     let direct = |user: &&ValueId| {

@@ -8,7 +8,7 @@
 //! The tensors are the same memory seen in another shape.
 
 use kiln_ir::kernel::{Axis, Kernel, Statement};
-use kiln_ir::{AxisId, Dim, Expr, Index, Load, Shape, TensorId};
+use kiln_ir::{Atom, AxisId, Dim, Expr, Index, Load, Shape, TensorId};
 
 use crate::statements::{for_each_expr, for_each_load, for_each_store, map_exprs};
 
@@ -83,9 +83,24 @@ fn together(kernel: &Kernel, outer: AxisId, inner: AxisId) -> bool {
     for_each_load(&kernel.body, &mut |load| access(load.tensor, &load.index));
     let mut alone = false;
     for_each_expr(&kernel.body, &mut |expr| {
-        expr.for_each(&mut |x| alone |= matches!(x, Expr::Index(index) if names(index)));
+        expr.for_each(&mut |x| {
+            alone |= matches!(x, Expr::Index(index) if names(index) && joined(kernel, index, outer, inner).is_none());
+        });
     });
     fits && !alone && kernel.axis(outer).extent.product(kernel.axis(inner).extent).is_some()
+}
+
+/// An index that takes both axes as one, `28*outer + inner` with `inner in 28`, over the one axis that they become.
+fn joined(kernel: &Kernel, index: &Index, outer: AxisId, inner: AxisId) -> Option<Index> {
+    let is_axis = |atom: &Atom, axis: AxisId| *atom == Atom::Axis(axis);
+    let factor = |axis: AxisId| index.terms.iter().find(|(atom, _)| is_axis(atom, axis)).map(|&(_, factor)| factor);
+    let inner_extent = kernel.axis(inner).extent.as_fixed()? as i64;
+    let step = factor(inner).filter(|step| factor(outer) == Some(step * inner_extent))?;
+    let rest = index.terms.iter().filter(|(atom, _)| !is_axis(atom, outer) && !is_axis(atom, inner)).cloned();
+    let rest = Index { terms: rest.collect(), offset: index.offset };
+    let mut alone = true;
+    rest.for_each_axis(&mut |axis| alone &= axis != outer && axis != inner);
+    alone.then(|| rest.plus(&Index::axis(outer).times(step)))
 }
 
 fn collapse(kernel: &mut Kernel, outer: AxisId, inner: AxisId) {
@@ -111,7 +126,8 @@ fn collapse(kernel: &mut Kernel, outer: AxisId, inner: AxisId) {
             dims[place] = dims[place].product(removed).expect("checked to be a shape");
         }
     }
-    let body = map_exprs(&kernel.body, &mut |expr| loads(expr, &at));
+    let position = |index: &Index| joined(&before, index, outer, inner).unwrap_or_else(|| index.clone());
+    let body = map_exprs(&kernel.body, &mut |expr| moved(expr, &at, &position));
     kernel.body = merged(body, &at, inner);
     let (a, b) = (before.axis(outer), before.axis(inner));
     let extent: Dim = a.extent.product(b.extent).expect("checked to be an extent");
@@ -131,12 +147,16 @@ fn merged(statements: Vec<Statement>, at: &dyn Fn(TensorId, &[Index]) -> Vec<Ind
     statements.into_iter().map(statement).collect()
 }
 
-fn loads(expr: &Expr, at: &dyn Fn(TensorId, &[Index]) -> Vec<Index>) -> Expr {
-    // The loads inside an index first.
-    match expr.map_operands(&mut |x| loads(x, at)) {
-        Expr::Load(load) => {
-            Expr::Load(Load { tensor: load.tensor, index: at(load.tensor, &load.index), fill: load.fill })
-        }
-        other => other,
+fn moved(expr: &Expr, at: &dyn Fn(TensorId, &[Index]) -> Vec<Index>, position: &dyn Fn(&Index) -> Index) -> Expr {
+    // What is inside an index first.
+    let inner = |expr: &Expr| expr.map_operands(&mut |x| moved(x, at, position));
+    match expr {
+        Expr::Index(index) => inner(&Expr::Index(position(index))),
+        _ => match inner(expr) {
+            Expr::Load(load) => {
+                Expr::Load(Load { tensor: load.tensor, index: at(load.tensor, &load.index), fill: load.fill })
+            }
+            other => other,
+        },
     }
 }

@@ -20,6 +20,9 @@ pub type BinaryF64Fn = extern "C" fn(f64, f64) -> f64;
 /// A scalar function of two numbers.
 pub type BinaryF32Fn = extern "C" fn(f32, f32) -> f32;
 
+/// A function of two integers.
+pub type BinaryI64Fn = extern "C" fn(i64, i64) -> i64;
+
 /// One thread's view of the run, and the functions that kernels call.
 #[derive(Debug)]
 #[repr(C)]
@@ -46,10 +49,16 @@ pub struct KernelContext {
     pub sin_f64: UnaryF64Fn,
     /// Cosine.
     pub cos_f64: UnaryF64Fn,
+    /// Inverse tangent.
+    pub atan_f64: UnaryF64Fn,
+    /// The remainder of truncated division.
+    pub rem_f64: BinaryF64Fn,
     /// x^y.
     pub pow_f64: BinaryF64Fn,
     /// x^y.
     pub pow_f32: BinaryF32Fn,
+    /// x^y, wrapping.
+    pub pow_i64: BinaryI64Fn,
 }
 
 macro_rules! offsets {
@@ -75,8 +84,11 @@ offsets! {
     OFFSET_ERF_F64 = erf_f64,
     OFFSET_SIN_F64 = sin_f64,
     OFFSET_COS_F64 = cos_f64,
+    OFFSET_ATAN_F64 = atan_f64,
+    OFFSET_REM_F64 = rem_f64,
     OFFSET_POW_F64 = pow_f64,
     OFFSET_POW_F32 = pow_f32,
+    OFFSET_POW_I64 = pow_i64,
 }
 
 impl KernelContext {
@@ -97,8 +109,11 @@ impl KernelContext {
             erf_f64: math::erf,
             sin_f64: math::sin,
             cos_f64: math::cos,
+            atan_f64: math::atan,
+            rem_f64: math::rem,
             pow_f64: math::pow,
             pow_f32: math::pow_f32,
+            pow_i64: math::pow_i64,
         }
     }
 }

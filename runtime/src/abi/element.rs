@@ -55,7 +55,7 @@ impl ElementType {
     }
 
     /// Writes `value`, rounded to this type, over the bytes of one element.
-    pub(crate) fn write_f64(self, value: f64, bytes: &mut [u8]) {
+    pub fn write_f64(self, value: f64, bytes: &mut [u8]) {
         match self {
             ElementType::F64 => bytes.copy_from_slice(&value.to_ne_bytes()),
             ElementType::F32 => bytes.copy_from_slice(&(value as f32).to_ne_bytes()),
@@ -69,7 +69,7 @@ impl ElementType {
     }
 
     /// Reads the first element of `bytes`; `None` if there is none.
-    pub(crate) fn read_f64(self, bytes: &[u8]) -> Option<f64> {
+    pub fn read_f64(self, bytes: &[u8]) -> Option<f64> {
         Some(match self {
             ElementType::F64 => f64::from_ne_bytes(*bytes.first_chunk()?),
             ElementType::F32 => f32::from_ne_bytes(*bytes.first_chunk()?).into(),

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use kiln_ir::interpret::Value;
+use kiln_ir::interpret::{Precision, Value};
 use kiln_ir::{DType, Graph, Init, Role, Type};
 use kiln_runtime::Input;
+use kiln_runtime::abi::ElementType;
 use kiln_runtime::philox::Philox4x32;
 
 /// Labels are drawn below this many classes: every op that takes labels has at least two.
 const CLASSES: u64 = 2;
+
+/// The seed of the model's own random numbers.
+const SEED: f64 = 7.0;
 
 /// Every input of a graph.
 pub(super) fn inputs(graph: &Graph, batch: usize) -> BTreeMap<String, Value> {
@@ -46,6 +50,7 @@ pub(super) fn state(name: &str, ty: &Type, init: &Init, batch: usize, exact: boo
     match init {
         Init::Data(data) if exact || data.len() == count => data.clone(),
         Init::Zeros => vec![0.0; count],
+        Init::Seed => vec![SEED; count],
         Init::Constant(value) => vec![rounded(ty.dtype, *value); count],
         _ => std::iter::repeat_with(&mut weight).take(count).collect(),
     }
@@ -60,8 +65,8 @@ pub(super) fn write(dtype: DType, values: &[f64], bytes: &mut [u8]) {
             DType::I64 => bytes.copy_from_slice(&(*value as i64).to_le_bytes()),
             DType::F32 => bytes.copy_from_slice(&(*value as f32).to_le_bytes()),
             DType::F64 => bytes.copy_from_slice(&value.to_le_bytes()),
-            // The back end refuses these before anything is written.
-            DType::F16 | DType::BF16 => {}
+            DType::F16 => ElementType::F16.write_f64(*value, bytes),
+            DType::BF16 => ElementType::BF16.write_f64(*value, bytes),
         }
     }
 }
@@ -73,6 +78,8 @@ pub(super) fn read(dtype: DType, bytes: &[u8]) -> Vec<f64> {
         (DType::I32, &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
         (DType::F32, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
         (DType::I64, &[a, b, c, d, e, f, g, h]) => i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f64,
+        (DType::F16, bytes) => ElementType::F16.read_f64(bytes).unwrap_or(f64::NAN),
+        (DType::BF16, bytes) => ElementType::BF16.read_f64(bytes).unwrap_or(f64::NAN),
         (DType::F64, &[a, b, c, d, e, f, g, h]) => f64::from_le_bytes([a, b, c, d, e, f, g, h]),
         _ => f64::NAN,
     };
@@ -83,6 +90,8 @@ pub(super) fn read(dtype: DType, bytes: &[u8]) -> Vec<f64> {
 pub(super) enum Typed {
     F32(Vec<f32>),
     F64(Vec<f64>),
+    F16(Vec<u16>),
+    BF16(Vec<u16>),
     I32(Vec<i32>),
     I64(Vec<i64>),
     U8(Vec<u8>),
@@ -92,13 +101,16 @@ pub(super) enum Typed {
 impl Typed {
     pub(super) fn read(dtype: DType, bytes: &[u8]) -> Typed {
         let values = read(dtype, bytes).into_iter();
+        let halves = || bytes.as_chunks().0.iter().map(|half| u16::from_ne_bytes(*half)).collect();
         match dtype {
             DType::F64 => Typed::F64(values.collect()),
             DType::I32 => Typed::I32(values.map(|x| x as i32).collect()),
             DType::I64 => Typed::I64(values.map(|x| x as i64).collect()),
             DType::U8 => Typed::U8(values.map(|x| x as u8).collect()),
             DType::Bool => Typed::Bool(values.map(|x| x != 0.0).collect()),
-            DType::F32 | DType::F16 | DType::BF16 => Typed::F32(values.map(|x| x as f32).collect()),
+            DType::F32 => Typed::F32(values.map(|x| x as f32).collect()),
+            DType::F16 => Typed::F16(halves()),
+            DType::BF16 => Typed::BF16(halves()),
         }
     }
 
@@ -106,6 +118,8 @@ impl Typed {
         match self {
             Typed::F32(elements) => Input::F32(elements),
             Typed::F64(elements) => Input::F64(elements),
+            Typed::F16(bits) => Input::F16(bits),
+            Typed::BF16(bits) => Input::BF16(bits),
             Typed::I32(elements) => Input::I32(elements),
             Typed::I64(elements) => Input::I64(elements),
             Typed::U8(elements) => Input::U8(elements),
@@ -115,7 +129,7 @@ impl Typed {
 }
 
 fn rounded(dtype: DType, value: f64) -> f64 {
-    if dtype == DType::F32 { f64::from(value as f32) } else { value }
+    Precision::Declared.round(value, dtype)
 }
 
 /// A stream for each name.

@@ -48,8 +48,6 @@ pub enum EngineError {
     Kiln(#[from] kiln::Error),
     #[error("the runtime stops: {0}")]
     Runtime(#[from] kiln::runtime::Error),
-    #[error("the runner has no elements of dtype {0}")]
-    DType(&'static str),
     #[error("the training has no entry `{0}`")]
     NoEntry(&'static str),
     #[error("the training has no state `{0}`")]

@@ -1,4 +1,4 @@
-//! Operators and tables: counted, and reported as what they are until the runner can run them.
+//! Tables: counted, and reported as what they are until the runner can run them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,6 @@ struct CaseFile {
     cases: Vec<serde::de::IgnoredAny>,
     #[serde(default)]
     errors: Vec<serde::de::IgnoredAny>,
-}
-
-/// The cases and the error cases of `operators/`.
-pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
-    let (cases, errors) = count(folder, "operators", options, out)?;
-    Ok((Tally::unsupported(cases), Tally::unsupported(errors)))
 }
 
 /// The rows of `tables/`.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use half::{bf16, f16};
 use kiln::runtime::abi::ElementType;
 use kiln::runtime::{Input, SlotView, Trainer};
 use kiln::{Compiler, Traced};
@@ -25,12 +26,22 @@ pub struct Jit {
 }
 
 /// The elements of an input, as the runtime takes them.
-enum Elements {
+pub enum Elements {
+    /// f64.
     F64(Vec<f64>),
+    /// f32.
     F32(Vec<f32>),
+    /// The bits of f16.
+    F16(Vec<u16>),
+    /// The bits of bf16.
+    BF16(Vec<u16>),
+    /// i64.
     I64(Vec<i64>),
+    /// i32.
     I32(Vec<i32>),
+    /// u8.
     U8(Vec<u8>),
+    /// bool.
     Bool(Vec<bool>),
 }
 
@@ -56,7 +67,7 @@ impl Engine for Jit {
             let (expected, found) = (text(&found), text(value));
             return Err(EngineError::WrongTensor { name: name.to_owned(), expected, found });
         }
-        let elements = Elements::new(value)?;
+        let elements = Elements::new(value);
         self.trainer.slot_mut(name)?.bytes_mut().copy_from_slice(elements.input().bytes());
         Ok(())
     }
@@ -89,23 +100,28 @@ impl Engine for Jit {
 }
 
 impl Elements {
-    fn new(value: &Value) -> Result<Elements, EngineError> {
+    /// The elements of a tensor.
+    pub fn new(value: &Value) -> Elements {
         let data = value.data.iter();
-        Ok(match value.dtype {
+        match value.dtype {
             DType::F64 => Elements::F64(value.data.clone()),
             DType::F32 => Elements::F32(data.map(|&x| x as f32).collect()),
+            DType::F16 => Elements::F16(data.map(|&x| f16::from_f64(x).to_bits()).collect()),
+            DType::BF16 => Elements::BF16(data.map(|&x| bf16::from_f64(x).to_bits()).collect()),
             DType::I64 => Elements::I64(data.map(|&x| x as i64).collect()),
             DType::I32 => Elements::I32(data.map(|&x| x as i32).collect()),
             DType::U8 => Elements::U8(data.map(|&x| x as u8).collect()),
             DType::Bool => Elements::Bool(data.map(|&x| x != 0.0).collect()),
-            other => return Err(EngineError::DType(other.name())),
-        })
+        }
     }
 
-    fn input(&self) -> Input<'_> {
+    /// The same, borrowed.
+    pub fn input(&self) -> Input<'_> {
         match self {
             Elements::F64(elements) => elements.into(),
             Elements::F32(elements) => elements.into(),
+            Elements::F16(bits) => Input::F16(bits),
+            Elements::BF16(bits) => Input::BF16(bits),
             Elements::I64(elements) => elements.into(),
             Elements::I32(elements) => elements.into(),
             Elements::U8(elements) => elements.into(),
@@ -128,16 +144,14 @@ fn with_inputs<R>(
 ) -> Result<R, EngineError> {
     let slots = trainer.session().entry(entry)?.inputs.iter();
     let names = slots.map(|&slot| trainer.program().slots[slot as usize].name.as_ref());
-    let elements = |name: &str| {
-        let value = batch.get(name).ok_or_else(|| EngineError::NoState(name.to_owned()))?;
-        Elements::new(value)
-    };
+    let elements = |name: &str| batch.get(name).map(Elements::new).ok_or_else(|| EngineError::NoState(name.to_owned()));
     let elements = names.map(elements).collect::<Result<Vec<Elements>, _>>()?;
     let inputs: Vec<Input<'_>> = elements.iter().map(Elements::input).collect();
     Ok(run(trainer, &inputs)?)
 }
 
-fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
+/// A slot as a tensor of the interpreter.
+pub fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
     let shape = slot.shape().iter().map(|&extent| extent as usize).collect();
     let (dtype, data) = match slot.element() {
         ElementType::F64 => (DType::F64, slot.elements::<f64>()?.to_vec()),
@@ -145,7 +159,9 @@ fn value_of(slot: SlotView<'_>) -> Result<Value, EngineError> {
         ElementType::I64 => (DType::I64, slot.elements::<i64>()?.iter().map(|&x| x as f64).collect()),
         ElementType::I32 => (DType::I32, slot.elements::<i32>()?.iter().map(|&x| f64::from(x)).collect()),
         ElementType::U8 => (DType::U8, slot.elements::<u8>()?.iter().map(|&x| f64::from(x)).collect()),
-        other => return Err(EngineError::DType(other.name())),
+        ElementType::Bool => (DType::Bool, slot.elements::<u8>()?.iter().map(|&x| f64::from(x)).collect()),
+        ElementType::F16 => (DType::F16, slot.elements()?.iter().map(|&x| f16::from_bits(x).to_f64()).collect()),
+        ElementType::BF16 => (DType::BF16, slot.elements()?.iter().map(|&x| bf16::from_bits(x).to_f64()).collect()),
     };
     Ok(Value::new(dtype, shape, data)?)
 }

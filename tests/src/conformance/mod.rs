@@ -9,6 +9,7 @@ mod count;
 mod interpreter;
 mod jit;
 mod models;
+mod operators;
 mod optimizer;
 mod program;
 mod report;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 pub use backend::{Backend, Batch, Engine, EngineError};
 pub use compare::{Checks, Tolerance};
+pub use jit::{Elements, value_of};
 pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use tensors::{ReadError, TensorFile};
@@ -48,7 +50,7 @@ impl Options {
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn run(directory: &Path, options: &Options, out: &mut dyn Write) -> Result<Summary, ReadError> {
     let mut summary = Summary::default();
-    (summary.operators, summary.errors) = count::operators(&directory.join("operators"), options, out)?;
+    (summary.operators, summary.errors) = operators::operators(&directory.join("operators"), options, out)?;
     summary.tables = count::tables(&directory.join("tables"), options, out)?;
     summary.programs = runner::programs(&directory.join("programs"), options, out)?;
     writeln!(out, "{summary}").map_err(ReadError::Output)?;

@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 pub struct TensorFile {
     path: PathBuf,
     tensors: BTreeMap<String, Value>,
+    /// The elements of `i64` tensors: a [`Value`] holds them as `f64`, which is exact only up to 2^53.
+    integers: BTreeMap<String, Vec<i64>>,
 }
 
 /// Why a directory of cases cannot be used.
@@ -44,13 +46,16 @@ impl TensorFile {
         let bytes = fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         let file =
             SafeTensors::deserialize(&bytes).map_err(|source| ReadError::Tensors { path: path.to_owned(), source })?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut integers) = (BTreeMap::new(), BTreeMap::new());
         for (key, view) in file.iter() {
             let unknown =
                 || ReadError::UnknownDType { path: path.to_owned(), key: key.to_owned(), dtype: view.dtype() };
             tensors.insert(key.to_owned(), value_of(&view).ok_or_else(unknown)?);
+            if view.dtype() == Dtype::I64 {
+                integers.insert(key.to_owned(), elements(view.data(), i64::from_le_bytes));
+            }
         }
-        Ok(TensorFile { path: path.to_owned(), tensors })
+        Ok(TensorFile { path: path.to_owned(), tensors, integers })
     }
 
     /// A tensor by key.
@@ -60,6 +65,11 @@ impl TensorFile {
     pub fn get(&self, key: &str) -> Result<&Value, ReadError> {
         let missing = || ReadError::NoTensor { path: self.path.clone(), key: key.to_owned() };
         self.tensors.get(key).ok_or_else(missing)
+    }
+
+    /// The exact elements of an `i64` tensor; `None` for other dtypes and keys.
+    pub fn integers(&self, key: &str) -> Option<&[i64]> {
+        self.integers.get(key).map(Vec::as_slice)
     }
 
     /// The tensors whose keys begin with `prefix`, without it, sorted.
@@ -105,7 +115,7 @@ fn value_of(view: &TensorView<'_>) -> Option<Value> {
     Value::new(dtype, view.shape().to_vec(), data).ok()
 }
 
-fn elements<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+fn elements<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (chunks, _) = bytes.as_chunks::<N>();
     chunks.iter().map(|&chunk| read(chunk)).collect()
 }

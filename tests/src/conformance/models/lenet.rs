@@ -59,6 +59,6 @@ impl LeNet {
     }
 
     fn pool(&self, x: Tensor) -> Tensor {
-        if self.average { x.avg_pool2d(2, 2, 0) } else { x.max_pool2d(2, 2, 0) }
+        if self.average { x.avg_pool2d(2) } else { x.max_pool2d(2) }
     }
 }

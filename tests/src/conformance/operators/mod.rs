@@ -1,0 +1,58 @@
+//! `operators/*.json`: calls of single operators, each compiled and run, with gradients under random upstream gradients; and calls that
+//! must be refused.
+
+mod arguments;
+mod call;
+mod file;
+mod rows;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use self::file::OperatorFile;
+use super::tensors::{ReadError, TensorFile, entries, read_json};
+use super::{Options, Outcome, Tally};
+
+/// Every case of every file, a line each operator and one each failure: the totals of the cases and of the error cases.
+pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
+    let (mut cases, mut errors) = (Tally::default(), Tally::default());
+    let is_case_file = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
+    for path in entries(folder)?.iter().filter(is_case_file).filter(|path| options.selects(path)) {
+        let file: OperatorFile = read_json(path)?;
+        let tensors = TensorFile::read(&path.with_extension("safetensors"))?;
+        let (mut passed, mut refused, mut faults) = (Tally::default(), Tally::default(), Vec::new());
+        for case in &file.cases {
+            let outcome = guarded(|| call::check(&file.op, case, &tensors))?;
+            passed.add(&outcome);
+            faults.extend(fault(&case.id, &outcome));
+        }
+        for case in &file.errors {
+            let outcome = guarded(|| call::check_error(&file.op, case, &tensors))?;
+            refused.add(&outcome);
+            faults.extend(fault(&case.id, &outcome));
+        }
+        writeln!(out, "operators/{}: {passed}; errors: {refused}", file.op).map_err(ReadError::Output)?;
+        for fault in faults {
+            writeln!(out, "    {fault}").map_err(ReadError::Output)?;
+        }
+        cases += passed;
+        errors += refused;
+    }
+    Ok((cases, errors))
+}
+
+/// A panic is a failure of the case, not of the run.
+fn guarded(check: impl FnOnce() -> Result<Outcome, ReadError>) -> Result<Outcome, ReadError> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Ok(Outcome::Failed(vec![format!("panic: {}", text.unwrap_or("without a message"))]))
+    })
+}
+
+fn fault(id: &str, outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed(faults) => Some(format!("{id}: {}", faults.join("; "))),
+        _ => None,
+    }
+}
