@@ -171,13 +171,13 @@ impl Tensor {
     /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor {
-        self.is_class(classes).to(DType::I64)
+        self.is_class("one_hot", classes).to(DType::I64)
     }
 
-    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which a loss chooses by.
+    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which the loss `method` chooses by.
     #[track_caller]
-    pub(crate) fn is_class(self, classes: usize) -> Tensor {
-        Tensor::apply(ops::OneHot { classes, checked: true }, &[self])
+    pub(crate) fn is_class(self, method: &str, classes: usize) -> Tensor {
+        Tensor::apply_as(method, ops::OneHot { classes, checked: true }, &[self])
     }
 
     /// The positions of the elements in sorted order, as `i64`. Equal elements keep their order; NaN is greater than every number.
@@ -309,7 +309,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn scatter_as(self, method: &str, axis: i64, index: Tensor, src: Tensor, combine: Combine) -> Tensor {
+    pub(crate) fn scatter_as(self, method: &str, axis: i64, index: Tensor, src: Tensor, combine: Combine) -> Tensor {
         let (Some(_), Some(_)) = (index.value(), src.value()) else { return Tensor::poison() };
         if self.rank() == 0 {
             let lifted = self.lifted().scatter_as(method, axis, index.lifted(), src.lifted(), combine);
