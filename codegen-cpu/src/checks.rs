@@ -1,9 +1,9 @@
-//! The checks of a kernel, as messages know them: whose index it is, and where it came from.
+//! The checks of a kernel, as messages know them: whose index it is.
 
 use std::collections::BTreeSet;
 
+use kiln_ir::Expr;
 use kiln_ir::kernel::{Kernel, Statement};
-use kiln_ir::{Expr, LocalId};
 
 /// Every text that a check says whose index it is with, sorted, once each: a fault has its number, however loops are rewritten.
 pub(crate) fn sites(kernel: &Kernel) -> Vec<String> {
@@ -16,19 +16,6 @@ pub(crate) fn sites(kernel: &Kernel) -> Vec<String> {
         });
     });
     sites.into_iter().collect()
-}
-
-/// What a `let` binds a local to.
-pub(crate) fn definition(kernel: &Kernel, local: LocalId) -> Option<&Expr> {
-    fn find(statements: &[Statement], local: LocalId) -> Option<&Expr> {
-        statements.iter().find_map(|statement| match statement {
-            Statement::Let(held, value) => (*held == local).then_some(value),
-            Statement::For(_, body) | Statement::Serial(_, body) => find(body, local),
-            Statement::Reduce { lets, .. } => lets.iter().find(|(held, _)| *held == local).map(|(_, value)| value),
-            Statement::Store { .. } => None,
-        })
-    }
-    find(&kernel.body, local)
 }
 
 fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {

@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Load, Unary};
+use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Unary};
 use kiln_runtime::abi::{FAULT_INDEX, FAULT_WRAPPED_INDEX, KernelContext, fault_code};
 
 use crate::checks;
@@ -212,7 +212,7 @@ impl Emitter<'_> {
             }
             None => (FAULT_INDEX, value),
         };
-        let position = match self.checked_load(expr) {
+        let position = match self.kernel.checked_load(expr) {
             Some(load) => self.element_position(&load, lane),
             None => self.int(0),
         };
@@ -224,18 +224,6 @@ impl Emitter<'_> {
         self.b.seal_block(after);
         self.b.switch_to_block(after);
         result
-    }
-
-    /// The element that a checked index is made of: its position is that of the index. A computed index that reads nothing has none.
-    fn checked_load(&self, expr: &Expr) -> Option<Load> {
-        let mut found = None;
-        expr.for_each(&mut |x| match x {
-            _ if found.is_some() => {}
-            Expr::Load(load) => found = Some(load.clone()),
-            Expr::Local(local) => found = checks::definition(self.kernel, *local).and_then(|x| self.checked_load(x)),
-            _ => {}
-        });
-        found
     }
 
     fn site_number(&self, site: &str) -> usize {

@@ -27,7 +27,7 @@ fn linear() -> Kernel {
     b.body(&[i, j], statements).thread(&[i]).vector(&[j]);
     b.contract(&[(i, 4)], &[(j, 10)], &[(k, 20)]).pack_b = true;
     b.0.schedule.grain = 4;
-    b.0.places.push(Place { file: "net.rs".to_owned(), line: 14, column: 17, module: String::new() });
+    b.0.places.push(Place { file: "net.rs".to_owned(), line: 14, column: 17, ..Place::NONE });
     b.0
 }
 

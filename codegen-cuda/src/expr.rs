@@ -33,7 +33,10 @@ impl Scope<'_> {
             Expr::Cast(dtype, x) => cast(*dtype, &self.expr(x), self.kernel.dtype(x)),
             Expr::Check(x, bound, _) => {
                 let number = Code::integer(self.check_number(expr) as i64);
-                let position = Code::primary(self.position.as_str());
+                let position = self.kernel.checked_load(x);
+                let position = position.map_or(Code::integer(0), |load| {
+                    self.element_position(load.tensor, &load.index, &vec![None; load.index.len()])
+                });
                 let fault = Code::primary(self.fault.as_deref().unwrap_or("nullptr"));
                 Code::call("kiln_check", &[self.expr(x), self.dim(*bound), number, position, fault])
             }
@@ -84,6 +87,12 @@ impl Scope<'_> {
     }
 
     fn element_at(&self, tensor: TensorId, index: &[Index], named: &[Option<String>]) -> Code {
+        let place = self.element_position(tensor, index, named);
+        Code::primary(format!("{}[{}]", self.names.tensor(tensor), place.text()))
+    }
+
+    /// The row-major position of an element.
+    fn element_position(&self, tensor: TensorId, index: &[Index], named: &[Option<String>]) -> Code {
         let strides = self.kernel.tensor(tensor).ty.shape.strides();
         let mut sum: Option<Code> = None;
         let mut offset = 0;
@@ -102,11 +111,10 @@ impl Scope<'_> {
                 Some(sum) => add(&sum, &term),
             });
         }
-        let place = match sum {
+        match sum {
             None => Code::integer(offset),
             Some(sum) => add_constant(&sum, offset),
-        };
-        Code::primary(format!("{}[{}]", self.names.tensor(tensor), place.text()))
+        }
     }
 
     fn component(&self, index: &Index, name: &Option<String>) -> Code {

@@ -20,7 +20,7 @@ typedef unsigned long long u64;
 struct kiln_fault {
     u64 raised;
     i64 check;     // which check of the kernel, from 0
-    i64 position;  // of the thread's, or of the block's, in the kernel's loops
+    i64 position;  // row-major, of the index in the tensor that it is read from
     i64 value;
     i64 bound;
 };

@@ -22,8 +22,6 @@ pub(crate) struct Scope<'k> {
     pub(crate) fresh: Names,
     /// Whether positions need 64 bits.
     pub(crate) wide: bool,
-    /// The variable or expression that a fault record gives as its position.
-    pub(crate) position: String,
     /// The fault record's parameter, if the kernel has checks.
     pub(crate) fault: Option<String>,
     /// Filled loads that the statement being written has already bound to variables.
@@ -44,8 +42,7 @@ impl<'k> Scope<'k> {
         });
         let fault = (!checks.is_empty()).then(|| fresh.fresh("fault"));
         let wide = is_wide(kernel, max_batch);
-        let position = "blockIdx.x".to_owned();
-        Scope { kernel, max_batch, names, fresh, wide, position, fault, bound_loads: Vec::new(), checks }
+        Scope { kernel, max_batch, names, fresh, wide, fault, bound_loads: Vec::new(), checks }
     }
 
     /// The C type of positions.

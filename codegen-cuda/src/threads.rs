@@ -11,7 +11,6 @@ pub(crate) fn write(writer: &mut Writer<'_>, nest: &Nest<'_>) {
         [axis] => scope.names.axis(*axis).to_owned(),
         _ => scope.fresh.fresh("position"),
     };
-    scope.position.clone_from(&position);
     let (ty, total) = (scope.position_type(), scope.dim(scope.count(&nest.axes)));
     let block = if scope.wide { "(i64)blockIdx.x" } else { "blockIdx.x" };
     let axes = scope.names.axis_list(&nest.axes);

@@ -13,7 +13,7 @@ pub use scatter::Reduce;
 pub use subscript::{At, NewAxis, TensorIndex};
 
 use kiln_ir::ops;
-use kiln_ir::{Code, DType, Diagnostic, Dim, Shape};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Number, Shape, Type};
 
 use crate::Tensor;
 
@@ -95,13 +95,13 @@ impl Tensor {
     /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor {
-        self.is_class(classes).to(DType::I64)
+        self.is_class("one_hot", classes).to(DType::I64)
     }
 
-    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which a loss chooses by.
+    /// Where the last position is the label: [`Tensor::one_hot`] as `bool`, which the loss `method` chooses by.
     #[track_caller]
-    pub(crate) fn is_class(self, classes: usize) -> Tensor {
-        Tensor::apply(ops::OneHot { classes, checked: true }, &[self])
+    pub(crate) fn is_class(self, method: &str, classes: usize) -> Tensor {
+        Tensor::apply_as(method, ops::OneHot { classes, checked: true }, &[self])
     }
 
     #[track_caller]
@@ -142,4 +142,11 @@ impl Tensor {
     fn shaped(self, method: &str, shape: Vec<Dim>) -> Tensor {
         if self.shape().0 == shape { self } else { Tensor::apply_as(method, ops::Reshape { shape }, &[self]) }
     }
+}
+
+/// One number everywhere.
+#[track_caller]
+fn filled(method: &str, value: f64, ty: &Type) -> Tensor {
+    let full = ops::Full { value: Number::new(value), dtype: ty.dtype, shape: ty.shape.0.clone() };
+    Tensor::apply_as(method, full, &[])
 }

@@ -171,7 +171,10 @@ impl Trace {
         location: &Location<'_>,
     ) -> Option<ValueId> {
         let name = op.name();
-        let place = self.place(location);
+        let mut place = self.place(location);
+        if method != name {
+            place.method = method.to_owned();
+        }
         let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
         match self.graph.add(op, operands, &hint, &place) {
             Ok(value) => Some(value),

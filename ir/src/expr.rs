@@ -321,6 +321,18 @@ impl Expr {
         }
     }
 
+    /// The first load in it, or in what `local` says of its locals: of a checked index, the element that it is made of.
+    pub fn first_load(&self, local: &dyn Fn(LocalId) -> Option<Load>) -> Option<Load> {
+        let mut found = None;
+        self.for_each(&mut |x| match x {
+            _ if found.is_some() => {}
+            Expr::Load(load) => found = Some(load.clone()),
+            Expr::Local(id) => found = local(*id),
+            _ => {}
+        });
+        found
+    }
+
     /// Calls `visit` with this expression and every one below it, also those inside indices; parents first.
     pub fn for_each(&self, visit: &mut dyn FnMut(&Expr)) {
         visit(self);

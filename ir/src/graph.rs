@@ -41,6 +41,14 @@ pub struct Node {
     pub kernel: Option<String>,
 }
 
+impl Node {
+    /// What the user called and where, for messages: `embedding at model.rs:12:9 in tokens`.
+    pub fn site(&self) -> String {
+        let name = if self.place.method.is_empty() { self.op.name() } else { &self.place.method };
+        if self.place.is_none() { name.to_owned() } else { format!("{name} at {}", self.place) }
+    }
+}
+
 /// A value that leaves the graph.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Output {

@@ -18,7 +18,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AxisId, DType, Dim, Expr, Index, LocalId, Monoid, Place, TensorId, Type};
+use crate::{AxisId, DType, Dim, Expr, Index, Load, LocalId, Monoid, Place, TensorId, Type};
 
 /// One launch: a loop nest over buffers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -203,6 +203,24 @@ impl Kernel {
     /// The dtype of an expression.
     pub fn dtype(&self, expr: &Expr) -> DType {
         expr.dtype(&|id| self.tensor(id).ty.dtype, &|id| self.local(id).dtype)
+    }
+
+    /// What a `let` binds a local to; `None` for the result of a reduction.
+    pub fn definition(&self, local: LocalId) -> Option<&Expr> {
+        fn find(statements: &[Statement], local: LocalId) -> Option<&Expr> {
+            statements.iter().find_map(|statement| match statement {
+                Statement::Let(held, value) => (*held == local).then_some(value),
+                Statement::For(_, body) | Statement::Serial(_, body) => find(body, local),
+                Statement::Reduce { lets, .. } => lets.iter().find(|(held, _)| *held == local).map(|(_, value)| value),
+                Statement::Store { .. } => None,
+            })
+        }
+        find(&self.body, local)
+    }
+
+    /// The element that a checked index is made of: its position is that of the index. An index that reads nothing has none.
+    pub fn checked_load(&self, index: &Expr) -> Option<Load> {
+        index.first_load(&|local| self.definition(local).and_then(|x| self.checked_load(x)))
     }
 
     /// The number of items that threads divide.

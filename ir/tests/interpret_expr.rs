@@ -252,8 +252,8 @@ fn checks() {
     let check = |value| Expr::check(Expr::number(value, DType::I64), Dim::BATCH);
     assert_eq!(number(check(0.0), DType::I64), 0.0);
     assert_eq!(number(check(6.0), DType::I64), 6.0);
-    assert_eq!(error(check(7.0)), InterpretError::CheckFailed { value: 7, bound: 7 });
-    assert_eq!(error(check(-1.0)), InterpretError::CheckFailed { value: -1, bound: 7 });
+    assert_eq!(error(check(7.0)), InterpretError::CheckFailed { value: 7, position: None, bound: 7 });
+    assert_eq!(error(check(-1.0)), InterpretError::CheckFailed { value: -1, position: None, bound: 7 });
 }
 
 /// Random123's known answer for a key and a counter of zeros; the other words are compared with the runtime's generator.

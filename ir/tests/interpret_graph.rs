@@ -207,6 +207,6 @@ fn one_hot_labels_must_be_classes() {
     check(op(true), &[labels(0.0)], &[2, 3], &[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
     check(op(false), &[labels(-100.0)], &[2, 3], &[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
     let error = try_apply(op(true), &[labels(3.0)]).unwrap_err();
-    assert_eq!(*error.root(), InterpretError::CheckFailed { value: 3, bound: 3 });
+    assert_eq!(*error.root(), InterpretError::CheckFailed { value: 3, position: Some(1), bound: 3 });
     assert!(error.to_string().starts_with("`y` = one_hot"), "{error}");
 }

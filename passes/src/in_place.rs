@@ -7,12 +7,13 @@ use crate::lower::tidy;
 use crate::statements;
 
 /// The kernel with `read` and `written` as one tensor, updated in place and named as `read`. `None` where an element is read anywhere but
-/// beside the statement that overwrites it, and where a serial loop stores. The place of `read` in the list of tensors goes.
+/// beside the statement that overwrites it, and where a serial loop stores, which may come back to an element. The place of `read` in the list
+/// of tensors goes.
 pub fn run(kernel: &Kernel, read: TensorId, written: TensorId) -> Option<Kernel> {
     if kernel.tensor(read).ty != kernel.tensor(written).ty || kernel.tensor(written).access != Access::Write {
         return None;
     }
-    if is_swept(&kernel.body, written) {
+    if is_stored_serially(&kernel.body, written) {
         return None;
     }
     let mut kernel = kernel.clone();
@@ -31,19 +32,6 @@ pub fn run(kernel: &Kernel, read: TensorId, written: TensorId) -> Option<Kernel>
     kernel.tensors.remove(read.0 as usize);
     tidy::run(&mut kernel);
     Some(kernel)
-}
-
-/// Whether iterations that run one after another store the tensor: the element that one of them stores is not the one that it has read.
-fn is_swept(statements: &[Statement], tensor: TensorId) -> bool {
-    statements.iter().any(|statement| match statement {
-        Statement::For(_, inner) => is_swept(inner, tensor),
-        Statement::Serial(_, inner) => {
-            let mut stored = false;
-            statements::for_each_store(inner, &mut |held, _| stored |= held == tensor);
-            stored
-        }
-        _ => false,
-    })
 }
 
 /// The block that stores `written`, if all `loads` of `read` are in it and at the stored element. Those after the store are bound before it.
@@ -101,6 +89,18 @@ fn bind_later_loads(
 
 fn with_local(expr: &Expr, load: &Expr, local: LocalId) -> Expr {
     if expr == load { Expr::Local(local) } else { expr.map_operands(&mut |x| with_local(x, load, local)) }
+}
+
+fn is_stored_serially(body: &[Statement], tensor: TensorId) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::For(_, inner) => is_stored_serially(inner, tensor),
+        Statement::Serial(_, inner) => {
+            let mut found = false;
+            statements::for_each_store(inner, &mut |stored, _| found |= stored == tensor);
+            found
+        }
+        Statement::Let(..) | Statement::Reduce { .. } | Statement::Store { .. } => false,
+    })
 }
 
 fn loads_in(statements: &[Statement], tensor: TensorId) -> usize {

@@ -58,6 +58,14 @@ fn inputs_that_do_not_fit() {
 }
 
 #[test]
+fn an_index_is_named_after_what_was_called() {
+    let mut words = trainer(&compile(&models::words()), 1, 1);
+    let error = words.train_step(&[(&[1_i64, 0, 2, 34]).into()]).expect_err("there are three words");
+    let told = "embedding at tests/tests/mistakes/models.rs:137:52: index 34 at position 3 is outside 0..3";
+    assert_eq!(error.to_string(), told);
+}
+
+#[test]
 fn data_that_do_not_fit() {
     let sound: Vec<f32> = (0..80).map(|number| number as f32 / 80.0).collect();
     let labels: Vec<i64> = (0..20).map(|number| number % 3).collect();

@@ -53,7 +53,7 @@ typedef unsigned long long u64;
 struct kiln_fault {
     u64 raised;
     i64 check;     // which check of the kernel, from 0
-    i64 position;  // of the thread's, or of the block's, in the kernel's loops
+    i64 position;  // row-major, of the index in the tensor that it is read from
     i64 value;
     i64 bound;
 };
@@ -115,6 +115,11 @@ KILN_DEVICE i64 kiln_mul(i64 a, i64 b) { return (i64)((u64)a * (u64)b); }
 KILN_DEVICE u8 kiln_abs(u8 a) { return a; }
 KILN_DEVICE int kiln_abs(int a) { return a < 0 ? kiln_sub(0, a) : a; }
 KILN_DEVICE i64 kiln_abs(i64 a) { return a < 0 ? kiln_sub(0ll, a) : a; }
+// A zero divisor counts as one, and the least number by -1 wraps.
+template <typename T> KILN_DEVICE T kiln_div(T a, T b) {
+    return b == T(0) ? a : b < T(0) && b == T(-1) ? kiln_sub(T(0), a) : T(a / b);
+}
+template <typename T> KILN_DEVICE T kiln_rem(T a, T b) { return kiln_sub(a, kiln_mul(kiln_div(a, b), b)); }
 template <typename T> KILN_DEVICE T kiln_pow(T base, T exponent) {
     T result = 1;
     if (exponent < T(0)) {
@@ -443,7 +448,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_2(
 // fc1_bias_relu
 //   from     examples/mnist/src/model.rs:32:22 in fc1
 //            examples/mnist/src/model.rs:32:44
-//   launch   2 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (o_block, o)
+//   launch   2 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (c_block, c)
 //   reads    1600 * B + 192480 bytes
 //   writes   480 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
@@ -453,7 +458,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
     float* __restrict__ relu_2,            // [B, 120]
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (o_block, o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (c_block, c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 2;
     const int column_first = tile % column_tiles * 64;
@@ -464,7 +469,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
     __shared__ float fc1_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // fc1_einsum = sum over (z), 16 at a time.
+    // fc1_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 400; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -472,8 +477,8 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
             float value = 0;
             if (row < B && depth < 400) {
                 const int a = row;
-                const int z = depth;
-                value = max_pool_1[a * 400 + z];
+                const int b = depth;
+                value = max_pool_1[a * 400 + b];
             }
             max_pool_1_tile[at % 16][at / 16] = value;
         }
@@ -482,10 +487,10 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 120 && depth < 400) {
-                const int o_block = column / 30;
-                const int o = column % 30;
-                const int z = depth;
-                value = fc1_weight[(o_block * 30 + o) * 400 + z];
+                const int c_block = column / 30;
+                const int c = column % 30;
+                const int b = depth;
+                value = fc1_weight[(c_block * 30 + c) * 400 + b];
             }
             fc1_weight_tile[at % 16][at / 16] = value;
         }
@@ -511,10 +516,10 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 120) {
                 const int a = row;
-                const int o_block = column / 30;
-                const int o = column % 30;
+                const int c_block = column / 30;
+                const int c = column % 30;
                 const float fc1_einsum = sums[i][j];
-                relu_2[a * 120 + o_block * 30 + o] = kiln_max(fc1_einsum + fc1_bias[o_block * 30 + o], 0.0f);
+                relu_2[a * 120 + c_block * 30 + c] = kiln_max(fc1_einsum + fc1_bias[c_block * 30 + c], 0.0f);
             }
         }
     }
@@ -523,7 +528,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_bias_relu(
 // fc2_bias_relu
 //   from     examples/mnist/src/model.rs:33:22 in fc2
 //            examples/mnist/src/model.rs:33:29
-//   launch   2 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (o_block, o)
+//   launch   2 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (c_block, c)
 //   reads    480 * B + 40656 bytes
 //   writes   336 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
@@ -533,7 +538,7 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
     float* __restrict__ relu_3,            // [B, 84]
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (o_block, o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (c_block, c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 2;
     const int column_first = tile % column_tiles * 64;
@@ -544,7 +549,7 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
     __shared__ float fc2_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // fc2_einsum = sum over (z), 16 at a time.
+    // fc2_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 120; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -552,8 +557,8 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
             float value = 0;
             if (row < B && depth < 120) {
                 const int a = row;
-                const int z = depth;
-                value = relu_2[a * 120 + z];
+                const int b = depth;
+                value = relu_2[a * 120 + b];
             }
             relu_2_tile[at % 16][at / 16] = value;
         }
@@ -562,10 +567,10 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 84 && depth < 120) {
-                const int o_block = column / 28;
-                const int o = column % 28;
-                const int z = depth;
-                value = fc2_weight[(o_block * 28 + o) * 120 + z];
+                const int c_block = column / 28;
+                const int c = column % 28;
+                const int b = depth;
+                value = fc2_weight[(c_block * 28 + c) * 120 + b];
             }
             fc2_weight_tile[at % 16][at / 16] = value;
         }
@@ -591,10 +596,10 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 84) {
                 const int a = row;
-                const int o_block = column / 28;
-                const int o = column % 28;
+                const int c_block = column / 28;
+                const int c = column % 28;
                 const float fc2_einsum = sums[i][j];
-                relu_3[a * 84 + o_block * 28 + o] = kiln_max(fc2_einsum + fc2_bias[o_block * 28 + o], 0.0f);
+                relu_3[a * 84 + c_block * 28 + c] = kiln_max(fc2_einsum + fc2_bias[c_block * 28 + c], 0.0f);
             }
         }
     }
@@ -602,7 +607,7 @@ extern "C" __global__ void __launch_bounds__(256) fc2_bias_relu(
 
 // fc3_bias
 //   from     examples/mnist/src/model.rs:34:14 in fc3
-//   launch   ceil(B / 64) blocks of 256 threads: one block for each 64 x 16 tile of (a) x (o)
+//   launch   ceil(B / 64) blocks of 256 threads: one block for each 64 x 16 tile of (a) x (c)
 //   reads    336 * B + 3400 bytes
 //   writes   40 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc3_bias(
@@ -612,7 +617,7 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
     float* __restrict__ fc3_add,           // [B, 10]
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 16 columns (o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 16 columns (c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 1;
     const int column_first = tile % column_tiles * 16;
@@ -623,7 +628,7 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
     __shared__ float fc3_weight_tile[16][16];  // [depth, column]
     float sums[4][1] = {};
 
-    // fc3_einsum = sum over (z), 16 at a time.
+    // fc3_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 84; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -631,8 +636,8 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
             float value = 0;
             if (row < B && depth < 84) {
                 const int a = row;
-                const int z = depth;
-                value = relu_3[a * 84 + z];
+                const int b = depth;
+                value = relu_3[a * 84 + b];
             }
             relu_3_tile[at % 16][at / 16] = value;
         }
@@ -641,9 +646,9 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 10 && depth < 84) {
-                const int o = column;
-                const int z = depth;
-                value = fc3_weight[o * 84 + z];
+                const int c = column;
+                const int b = depth;
+                value = fc3_weight[c * 84 + b];
             }
             fc3_weight_tile[at % 16][at / 16] = value;
         }
@@ -669,9 +674,9 @@ extern "C" __global__ void __launch_bounds__(256) fc3_bias(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 10) {
                 const int a = row;
-                const int o = column;
+                const int c = column;
                 const float fc3_einsum = sums[i][j];
-                fc3_add[a * 10 + o] = fc3_einsum + fc3_bias[o];
+                fc3_add[a * 10 + c] = fc3_einsum + fc3_bias[c];
             }
         }
     }
@@ -814,7 +819,7 @@ extern "C" __global__ void __launch_bounds__(256) fc3_input_grad(
     __shared__ float fc3_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // d_relu_3 = sum over (o), 16 at a time.
+    // d_relu_3 = sum over (c), 16 at a time.
     for (int depth_first = 0; depth_first < 10; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -822,8 +827,8 @@ extern "C" __global__ void __launch_bounds__(256) fc3_input_grad(
             float value = 0;
             if (row < B && depth < 10) {
                 const int n = row;
-                const int o = depth;
-                value = d_sub[n * 10 + o];
+                const int c = depth;
+                value = d_sub[n * 10 + c];
             }
             d_sub_tile[at % 16][at / 16] = value;
         }
@@ -833,8 +838,8 @@ extern "C" __global__ void __launch_bounds__(256) fc3_input_grad(
             float value = 0;
             if (column < 84 && depth < 10) {
                 const int i = column;
-                const int o = depth;
-                value = fc3_weight[o * 84 + i];
+                const int c = depth;
+                value = fc3_weight[c * 84 + i];
             }
             fc3_weight_tile[at / 64][at % 64] = value;
         }
@@ -1009,7 +1014,7 @@ extern "C" __global__ void __launch_bounds__(256) fc2_input_grad(
     __shared__ float fc2_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // d_relu_2 = sum over (o), 16 at a time.
+    // d_relu_2 = sum over (c), 16 at a time.
     for (int depth_first = 0; depth_first < 84; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -1017,8 +1022,8 @@ extern "C" __global__ void __launch_bounds__(256) fc2_input_grad(
             float value = 0;
             if (row < B && depth < 84) {
                 const int n = row;
-                const int o = depth;
-                value = d_fc2_add[n * 84 + o];
+                const int c = depth;
+                value = d_fc2_add[n * 84 + c];
             }
             d_fc2_add_tile[at % 16][at / 16] = value;
         }
@@ -1028,8 +1033,8 @@ extern "C" __global__ void __launch_bounds__(256) fc2_input_grad(
             float value = 0;
             if (column < 120 && depth < 84) {
                 const int i = column;
-                const int o = depth;
-                value = fc2_weight[o * 120 + i];
+                const int c = depth;
+                value = fc2_weight[c * 120 + i];
             }
             fc2_weight_tile[at / 64][at % 64] = value;
         }
@@ -1182,7 +1187,7 @@ extern "C" __global__ void __launch_bounds__(32) fc1_bias_grad_update(
 
 // fc1_input_grad
 //   from     examples/mnist/src/model.rs:32:22 in fc1
-//   launch   7 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (z)
+//   launch   7 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (b)
 //   reads    480 * B + 192000 bytes
 //   writes   1600 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
@@ -1191,7 +1196,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
     float* __restrict__ d_reshape,         // [B, 400]
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (z), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 7;
     const int column_first = tile % column_tiles * 64;
@@ -1202,7 +1207,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
     __shared__ float fc1_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // d_reshape_2 = sum over (o), 16 at a time.
+    // d_reshape_2 = sum over (c), 16 at a time.
     for (int depth_first = 0; depth_first < 120; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -1210,8 +1215,8 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
             float value = 0;
             if (row < B && depth < 120) {
                 const int a = row;
-                const int o = depth;
-                value = d_fc1_add[a * 120 + o];
+                const int c = depth;
+                value = d_fc1_add[a * 120 + c];
             }
             d_fc1_add_tile[at % 16][at / 16] = value;
         }
@@ -1220,9 +1225,9 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 400 && depth < 120) {
-                const int z = column;
-                const int o = depth;
-                value = fc1_weight[o * 400 + z];
+                const int b = column;
+                const int c = depth;
+                value = fc1_weight[c * 400 + b];
             }
             fc1_weight_tile[at / 64][at % 64] = value;
         }
@@ -1248,9 +1253,9 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 400) {
                 const int a = row;
-                const int z = column;
+                const int b = column;
                 const float d_reshape_2 = sums[i][j];
-                d_reshape[a * 400 + z] = d_reshape_2;
+                d_reshape[a * 400 + b] = d_reshape_2;
             }
         }
     }

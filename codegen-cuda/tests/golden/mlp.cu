@@ -37,7 +37,7 @@ typedef unsigned long long u64;
 struct kiln_fault {
     u64 raised;
     i64 check;     // which check of the kernel, from 0
-    i64 position;  // of the thread's, or of the block's, in the kernel's loops
+    i64 position;  // row-major, of the index in the tensor that it is read from
     i64 value;
     i64 bound;
 };
@@ -99,6 +99,11 @@ KILN_DEVICE i64 kiln_mul(i64 a, i64 b) { return (i64)((u64)a * (u64)b); }
 KILN_DEVICE u8 kiln_abs(u8 a) { return a; }
 KILN_DEVICE int kiln_abs(int a) { return a < 0 ? kiln_sub(0, a) : a; }
 KILN_DEVICE i64 kiln_abs(i64 a) { return a < 0 ? kiln_sub(0ll, a) : a; }
+// A zero divisor counts as one, and the least number by -1 wraps.
+template <typename T> KILN_DEVICE T kiln_div(T a, T b) {
+    return b == T(0) ? a : b < T(0) && b == T(-1) ? kiln_sub(T(0), a) : T(a / b);
+}
+template <typename T> KILN_DEVICE T kiln_rem(T a, T b) { return kiln_sub(a, kiln_mul(kiln_div(a, b), b)); }
 template <typename T> KILN_DEVICE T kiln_pow(T base, T exponent) {
     T result = 1;
     if (exponent < T(0)) {
@@ -186,7 +191,7 @@ template <typename T> KILN_DEVICE i64 kiln_block_argmax(T value, i64 position) {
 // fc_0_bias_relu
 //   from     src/models/mlp.rs:24:23 in fc.0
 //            src/models/mlp.rs:22:23
-//   launch   8 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (o_block, o)
+//   launch   8 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (c_block, c)
 //   reads    3136 * B + 1607680 bytes
 //   writes   2048 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
@@ -196,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
     float* __restrict__ relu,               // [B, 512]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (o_block, o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (c_block, c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 8;
     const int column_first = tile % column_tiles * 64;
@@ -207,7 +212,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
     __shared__ float fc_0_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // fc_0_einsum = sum over (z), 16 at a time.
+    // fc_0_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 784; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -215,8 +220,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
             float value = 0;
             if (row < B && depth < 784) {
                 const int a = row;
-                const int z = depth;
-                value = x[a * 784 + z];
+                const int b = depth;
+                value = x[a * 784 + b];
             }
             x_tile[at % 16][at / 16] = value;
         }
@@ -225,10 +230,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 512 && depth < 784) {
-                const int o_block = column / 32;
-                const int o = column % 32;
-                const int z = depth;
-                value = fc_0_weight[(o_block * 32 + o) * 784 + z];
+                const int c_block = column / 32;
+                const int c = column % 32;
+                const int b = depth;
+                value = fc_0_weight[(c_block * 32 + c) * 784 + b];
             }
             fc_0_weight_tile[at % 16][at / 16] = value;
         }
@@ -254,10 +259,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 512) {
                 const int a = row;
-                const int o_block = column / 32;
-                const int o = column % 32;
+                const int c_block = column / 32;
+                const int c = column % 32;
                 const float fc_0_einsum = sums[i][j];
-                relu[a * 512 + o_block * 32 + o] = kiln_max(fc_0_einsum + fc_0_bias[o_block * 32 + o], 0.0f);
+                relu[a * 512 + c_block * 32 + c] = kiln_max(fc_0_einsum + fc_0_bias[c_block * 32 + c], 0.0f);
             }
         }
     }
@@ -266,7 +271,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_bias_relu(
 // fc_1_bias_relu
 //   from     src/models/mlp.rs:24:23 in fc.1
 //            src/models/mlp.rs:22:23
-//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (o_block, o)
+//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (c_block, c)
 //   reads    2048 * B + 525312 bytes
 //   writes   1024 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
@@ -276,7 +281,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
     float* __restrict__ relu_1,             // [B, 256]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (o_block, o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (c_block, c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 4;
     const int column_first = tile % column_tiles * 64;
@@ -287,7 +292,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
     __shared__ float fc_1_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // fc_1_einsum = sum over (z), 16 at a time.
+    // fc_1_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 512; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -295,8 +300,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
             float value = 0;
             if (row < B && depth < 512) {
                 const int a = row;
-                const int z = depth;
-                value = relu[a * 512 + z];
+                const int b = depth;
+                value = relu[a * 512 + b];
             }
             relu_tile[at % 16][at / 16] = value;
         }
@@ -305,10 +310,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 256 && depth < 512) {
-                const int o_block = column / 32;
-                const int o = column % 32;
-                const int z = depth;
-                value = fc_1_weight[(o_block * 32 + o) * 512 + z];
+                const int c_block = column / 32;
+                const int c = column % 32;
+                const int b = depth;
+                value = fc_1_weight[(c_block * 32 + c) * 512 + b];
             }
             fc_1_weight_tile[at % 16][at / 16] = value;
         }
@@ -334,10 +339,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 256) {
                 const int a = row;
-                const int o_block = column / 32;
-                const int o = column % 32;
+                const int c_block = column / 32;
+                const int c = column % 32;
                 const float fc_1_einsum = sums[i][j];
-                relu_1[a * 256 + o_block * 32 + o] = kiln_max(fc_1_einsum + fc_1_bias[o_block * 32 + o], 0.0f);
+                relu_1[a * 256 + c_block * 32 + c] = kiln_max(fc_1_einsum + fc_1_bias[c_block * 32 + c], 0.0f);
             }
         }
     }
@@ -345,7 +350,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_bias_relu(
 
 // fc_2_bias
 //   from     src/models/mlp.rs:24:23 in fc.2
-//   launch   ceil(B / 64) blocks of 256 threads: one block for each 64 x 16 tile of (a) x (o)
+//   launch   ceil(B / 64) blocks of 256 threads: one block for each 64 x 16 tile of (a) x (c)
 //   reads    1024 * B + 10280 bytes
 //   writes   40 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
@@ -355,7 +360,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
     float* __restrict__ fc_2_add,           // [B, 10]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 16 columns (o), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 16 columns (c), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 1;
     const int column_first = tile % column_tiles * 16;
@@ -366,7 +371,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
     __shared__ float fc_2_weight_tile[16][16];  // [depth, column]
     float sums[4][1] = {};
 
-    // fc_2_einsum = sum over (z), 16 at a time.
+    // fc_2_einsum = sum over (b), 16 at a time.
     for (int depth_first = 0; depth_first < 256; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -374,8 +379,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
             float value = 0;
             if (row < B && depth < 256) {
                 const int a = row;
-                const int z = depth;
-                value = relu_1[a * 256 + z];
+                const int b = depth;
+                value = relu_1[a * 256 + b];
             }
             relu_1_tile[at % 16][at / 16] = value;
         }
@@ -384,9 +389,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
             const int depth = depth_first + at % 16;
             float value = 0;
             if (column < 10 && depth < 256) {
-                const int o = column;
-                const int z = depth;
-                value = fc_2_weight[o * 256 + z];
+                const int c = column;
+                const int b = depth;
+                value = fc_2_weight[c * 256 + b];
             }
             fc_2_weight_tile[at % 16][at / 16] = value;
         }
@@ -412,9 +417,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_bias(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 10) {
                 const int a = row;
-                const int o = column;
+                const int c = column;
                 const float fc_2_einsum = sums[i][j];
-                fc_2_add[a * 10 + o] = fc_2_einsum + fc_2_bias[o];
+                fc_2_add[a * 10 + c] = fc_2_einsum + fc_2_bias[c];
             }
         }
     }
@@ -553,7 +558,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
     __shared__ float fc_2_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // d_relu_1 = sum over (o), 16 at a time.
+    // d_relu_1 = sum over (c), 16 at a time.
     for (int depth_first = 0; depth_first < 10; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -561,8 +566,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             float value = 0;
             if (row < B && depth < 10) {
                 const int n = row;
-                const int o = depth;
-                value = d_sub[n * 10 + o];
+                const int c = depth;
+                value = d_sub[n * 10 + c];
             }
             d_sub_tile[at % 16][at / 16] = value;
         }
@@ -572,8 +577,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             float value = 0;
             if (column < 256 && depth < 10) {
                 const int i = column;
-                const int o = depth;
-                value = fc_2_weight[o * 256 + i];
+                const int c = depth;
+                value = fc_2_weight[c * 256 + i];
             }
             fc_2_weight_tile[at / 64][at % 64] = value;
         }
@@ -611,7 +616,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
 //   from     src/models/mlp.rs:24:23 in fc.2
 //            frontend/src/optim/sgd.rs:90:18
 //            frontend/src/optim/sgd.rs:90:9
-//   launch   4 blocks of 256 threads: one block for each 16 x 64 tile of (o) x (z)
+//   launch   4 blocks of 256 threads: one block for each 16 x 64 tile of (c) x (b)
 //   reads    1064 * B + 10248 bytes
 //   writes   10240 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
@@ -621,7 +626,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
     float* __restrict__ fc_2_weight,   // [10, 256], in place
     const int B                        // at most 64
 ) {
-    // This block's tile of 16 rows (o) and 64 columns (z), and this thread's place in it.
+    // This block's tile of 16 rows (c) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 4;
     const int column_first = tile % column_tiles * 64;
@@ -639,9 +644,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
             const int depth = depth_first + at / 16;
             float value = 0;
             if (row < 10 && depth < B) {
-                const int o = row;
+                const int c = row;
                 const int a = depth;
-                value = d_sub[a * 10 + o];
+                value = d_sub[a * 10 + c];
             }
             d_sub_tile[at / 16][at % 16] = value;
         }
@@ -650,9 +655,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 256 && depth < B) {
-                const int z = column;
+                const int b = column;
                 const int a = depth;
-                value = relu_1[a * 256 + z];
+                value = relu_1[a * 256 + b];
             }
             relu_1_tile[at / 64][at % 64] = value;
         }
@@ -677,10 +682,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
             const int row = row_first + row_lane + 16 * i;
             const int column = column_first + column_lane + 16 * j;
             if (row < 10 && column < 256) {
-                const int o = row;
-                const int z = column;
+                const int c = row;
+                const int b = column;
                 const float d_fc_2_weight = sums[i][j];
-                fc_2_weight[o * 256 + z] = fc_2_weight[o * 256 + z] - (float)lr[0] * d_fc_2_weight;
+                fc_2_weight[c * 256 + b] = fc_2_weight[c * 256 + b] - (float)lr[0] * d_fc_2_weight;
             }
         }
     }
@@ -740,7 +745,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
     __shared__ float fc_1_weight_tile[16][64];  // [depth, column]
     float sums[4][4] = {};
 
-    // d_relu = sum over (o), 16 at a time.
+    // d_relu = sum over (c), 16 at a time.
     for (int depth_first = 0; depth_first < 256; depth_first += 16) {
         for (int at = threadIdx.x; at < 1024; at += 256) {
             const int row = row_first + at / 16;
@@ -748,8 +753,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
             float value = 0;
             if (row < B && depth < 256) {
                 const int n = row;
-                const int o = depth;
-                value = d_fc_1_add[n * 256 + o];
+                const int c = depth;
+                value = d_fc_1_add[n * 256 + c];
             }
             d_fc_1_add_tile[at % 16][at / 16] = value;
         }
@@ -759,8 +764,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
             float value = 0;
             if (column < 512 && depth < 256) {
                 const int i = column;
-                const int o = depth;
-                value = fc_1_weight[o * 512 + i];
+                const int c = depth;
+                value = fc_1_weight[c * 512 + i];
             }
             fc_1_weight_tile[at / 64][at % 64] = value;
         }
@@ -798,7 +803,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
 //   from     src/models/mlp.rs:24:23 in fc.1
 //            frontend/src/optim/sgd.rs:90:18
 //            frontend/src/optim/sgd.rs:90:9
-//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (o) x (z)
+//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    3072 * B + 524296 bytes
 //   writes   524288 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
@@ -808,7 +813,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
     float* __restrict__ fc_1_weight,       // [256, 512], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (o) and 64 columns (z), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 8;
     const int column_first = tile % column_tiles * 64;
@@ -826,9 +831,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (row < 256 && depth < B) {
-                const int o = row;
+                const int c = row;
                 const int a = depth;
-                value = d_fc_1_add[a * 256 + o];
+                value = d_fc_1_add[a * 256 + c];
             }
             d_fc_1_add_tile[at / 64][at % 64] = value;
         }
@@ -837,9 +842,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 512 && depth < B) {
-                const int z = column;
+                const int b = column;
                 const int a = depth;
-                value = relu[a * 512 + z];
+                value = relu[a * 512 + b];
             }
             relu_tile[at / 64][at % 64] = value;
         }
@@ -864,10 +869,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int row = row_first + row_lane + 16 * i;
             const int column = column_first + column_lane + 16 * j;
             if (row < 256 && column < 512) {
-                const int o = row;
-                const int z = column;
+                const int c = row;
+                const int b = column;
                 const float d_fc_1_weight = sums[i][j];
-                fc_1_weight[o * 512 + z] = fc_1_weight[o * 512 + z] - (float)lr[0] * d_fc_1_weight;
+                fc_1_weight[c * 512 + b] = fc_1_weight[c * 512 + b] - (float)lr[0] * d_fc_1_weight;
             }
         }
     }
@@ -907,7 +912,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_0_bias_grad_update(
 //   from     src/models/mlp.rs:24:23 in fc.0
 //            frontend/src/optim/sgd.rs:90:18
 //            frontend/src/optim/sgd.rs:90:9
-//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (o) x (z)
+//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    5184 * B + 1605640 bytes
 //   writes   1605632 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
@@ -917,7 +922,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
     float* __restrict__ fc_0_weight,       // [512, 784], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (o) and 64 columns (z), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 13;
     const int column_first = tile % column_tiles * 64;
@@ -935,9 +940,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (row < 512 && depth < B) {
-                const int o = row;
+                const int c = row;
                 const int a = depth;
-                value = d_fc_0_add[a * 512 + o];
+                value = d_fc_0_add[a * 512 + c];
             }
             d_fc_0_add_tile[at / 64][at % 64] = value;
         }
@@ -946,9 +951,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 784 && depth < B) {
-                const int z = column;
+                const int b = column;
                 const int a = depth;
-                value = x[a * 784 + z];
+                value = x[a * 784 + b];
             }
             x_tile[at / 64][at % 64] = value;
         }
@@ -973,10 +978,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int row = row_first + row_lane + 16 * i;
             const int column = column_first + column_lane + 16 * j;
             if (row < 512 && column < 784) {
-                const int o = row;
-                const int z = column;
+                const int c = row;
+                const int b = column;
                 const float d_fc_0_weight = sums[i][j];
-                fc_0_weight[o * 784 + z] = fc_0_weight[o * 784 + z] - (float)lr[0] * d_fc_0_weight;
+                fc_0_weight[c * 784 + b] = fc_0_weight[c * 784 + b] - (float)lr[0] * d_fc_0_weight;
             }
         }
     }

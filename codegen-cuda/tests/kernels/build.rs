@@ -7,7 +7,7 @@ pub struct Build(pub Kernel);
 
 impl Build {
     pub fn new(name: &str, line: u32) -> Build {
-        let place = Place { file: "lenet.rs".into(), line, column: 17, module: String::new() };
+        let place = Place { file: "lenet.rs".into(), line, column: 17, ..Place::NONE };
         Build(Kernel {
             name: name.into(),
             tensors: Vec::new(),

@@ -1,5 +1,6 @@
 //! Rows of a table by number.
 
+use kiln_ir::ops::Combine;
 use kiln_ir::{Code, DType, Diagnostic};
 
 use crate::{Tensor, functional};
@@ -49,7 +50,8 @@ impl Tensor {
         let index = index.to(DType::I64);
         let flat = index.reshape([-1]);
         let one = functional::ones([1], table.dtype).broadcast(&flat.shape());
-        let counts = functional::zeros([rows], table.dtype).scatter_add(0, flat, one);
+        let none = functional::zeros([rows], table.dtype);
+        let counts = none.scatter_as("embedding", 0, flat, one, Combine::Add);
         let (mut picked, mut after) = (self.embedding(index), self);
         if let Some(max_norm) = options.max_norm {
             let norms = self.detach().vector_norm(options.norm_type, &[1], true);

@@ -1,8 +1,9 @@
 //! What depends on the order of elements along an axis: running sums and products, sorting, and selection by rank.
 
 use kiln_ir::ops::{self, Combine};
-use kiln_ir::{Code, DType, Diagnostic, Number, Shape, Type};
+use kiln_ir::{Code, DType, Diagnostic, Number, Shape};
 
+use super::filled;
 use crate::Tensor;
 
 impl Tensor {
@@ -22,9 +23,12 @@ impl Tensor {
     #[track_caller]
     pub fn prod(self, axes: &[i64], keep: bool) -> Tensor {
         let Some(axes) = self.axes("prod", axes) else { return Tensor::poison() };
-        let x = if self.dtype().is_float() { self } else { self.to(DType::I64) };
+        let mut result = if self.dtype().is_float() { self } else { self.to(DType::I64) };
         // From behind, so that the axes in front keep their numbers.
-        axes.iter().rev().fold(x, |x, &axis| Tensor::apply(ops::Prod { axis, keep }, &[x]))
+        for &axis in axes.iter().rev() {
+            result = Tensor::apply(ops::Prod { axis, keep }, &[result]);
+        }
+        result
     }
 
     /// The positions of the elements in sorted order, as `i64`. Equal elements keep their order; NaN is greater than every number.
@@ -149,11 +153,4 @@ impl Tensor {
         let result = Tensor::apply_as(method, scan, &operands);
         if dtype.is_float() { result.to(dtype) } else { result }
     }
-}
-
-/// One number everywhere.
-#[track_caller]
-fn filled(method: &str, value: f64, ty: &Type) -> Tensor {
-    let full = ops::Full { value: Number::new(value), dtype: ty.dtype, shape: ty.shape.0.clone() };
-    Tensor::apply_as(method, full, &[])
 }

@@ -4,6 +4,7 @@ use kiln_ir::DType;
 use kiln_ir::Shape;
 use kiln_ir::ops::{self, Combine};
 
+use super::filled;
 use crate::Tensor;
 use crate::scalar::Operand;
 
@@ -56,23 +57,20 @@ impl Tensor {
             Reduce::Amax => (Combine::Amax, lowest(self.dtype())),
             Reduce::Amin => (Combine::Amin, highest(self.dtype())),
         };
-        let put = |base: Tensor, value: f64, combine| {
-            let value = Tensor::full(value, self.dtype());
-            base.scatter_as(method, axis, index, value, combine)
-        };
-        let base = if include_self { self } else { put(self, identity, Combine::Replace) };
+        let fill = Tensor::full(identity, self.dtype());
+        let base = if include_self { self } else { self.scatter_as(method, axis, index, fill, Combine::Replace) };
         let joined = base.scatter_as(method, axis, index, src, combine);
-        if reduce != Reduce::Mean {
+        if reduce != Reduce::Mean || joined.value().is_none() {
             return joined;
         }
-        let own = Tensor::full(f64::from(u8::from(include_self)), self.dtype()).broadcast(&self.shape());
-        let count = put(own, 1.0, Combine::Add);
+        let own = filled(method, f64::from(u8::from(include_self)), &self.ty());
         let one = Tensor::full(1.0, self.dtype());
+        let count = own.scatter_as(method, axis, index, one, Combine::Add);
         joined / count.maximum(one)
     }
 
     #[track_caller]
-    fn scatter_as(self, method: &str, axis: i64, index: Tensor, src: Tensor, combine: Combine) -> Tensor {
+    pub(crate) fn scatter_as(self, method: &str, axis: i64, index: Tensor, src: Tensor, combine: Combine) -> Tensor {
         let (Some(_), Some(_)) = (index.value(), src.value()) else { return Tensor::poison() };
         if self.rank() == 0 {
             let lifted = self.lifted().scatter_as(method, axis, index.lifted(), src.lifted(), combine);
@@ -102,9 +100,11 @@ impl Tensor {
         let axis = if own.len() == wanted.len() { (0..own.len()).find(shorter) } else { None };
         let Some(axis) = axis else { return Tensor::apply_as(method, scatter, &[self, index, src]) };
         let (length, extent) = (wanted[axis].factor, own[axis].factor);
-        let part = |start, length| Tensor::apply_as(method, ops::Slice { axis, start, length, step: 1 }, &[self]);
-        let front = part(0, length).scatter_block(method, index, src, scatter);
-        Tensor::apply_as(method, ops::Concat { axis }, &[front, part(length, extent - length)])
+        let front = Tensor::apply_as(method, ops::Slice { axis, start: 0, length, step: 1 }, &[self]);
+        let rest = ops::Slice { axis, start: length, length: extent - length, step: 1 };
+        let rest = Tensor::apply_as(method, rest, &[self]);
+        let front = front.scatter_block(method, index, src, scatter);
+        Tensor::apply_as(method, ops::Concat { axis }, &[front, rest])
     }
 }
 

@@ -214,7 +214,7 @@ impl Tensor {
         let mut flat: Option<Tensor> = None;
         for (index, extent) in tensors.into_iter().zip(extents) {
             let checked = ops::CheckIndex { bound: vec![*extent] };
-            let index = Tensor::apply_as("at", checked, &[index.to(DType::I64)]).broadcast(&shape);
+            let index = Tensor::apply_as("index", checked, &[index.to(DType::I64)]).broadcast(&shape);
             flat = Some(match flat {
                 None => index,
                 Some(outer) => outer * extent.factor as i64 + index,

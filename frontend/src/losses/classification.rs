@@ -139,7 +139,7 @@ fn labels(op: &str, x: Tensor, target: Tensor, options: CrossEntropy) -> Tensor 
         Some(counted) => target.where_self(counted, 0),
         None => target,
     };
-    let chosen = target.is_class(class_count(x));
+    let chosen = target.is_class(op, class_count(x));
     // Likelihoods in logarithms; the sign changes last, when few are left.
     let mut scores = x.where_self(chosen, 0.0).sum(&[-1], false);
     let mut shares = None;
@@ -279,7 +279,7 @@ pub fn multi_margin_loss_with(input: Tensor, target: Tensor, options: MultiMargi
         let message = format!("multi_margin_loss needs labels i64{rows}, one a row of classes: found {}", target.ty());
         return Tensor::mistake(Diagnostic::new(code, message));
     }
-    let chosen = target.is_class(class_count(x));
+    let chosen = target.is_class("multi_margin_loss", class_count(x));
     let own = x.where_self(chosen, 0.0).sum(&[-1], true);
     let mut excess = (x - own + margin).relu().masked_fill(chosen, 0);
     if p == 2 {

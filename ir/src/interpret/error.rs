@@ -19,10 +19,12 @@ pub enum InterpretError {
     #[error("an index divides by a number that does not divide it, and there is no fill value")]
     InexactDivision,
     /// A `Check` that does not hold.
-    #[error("index {value} must lie in 0..{bound}")]
+    #[error("index {value}{} must lie in 0..{bound}", position.map(|at| format!(" at position {at}")).unwrap_or_default())]
     CheckFailed {
         /// The index.
         value: i64,
+        /// Row-major, of the index in its tensor; `None` where it is read from none.
+        position: Option<usize>,
         /// The bound.
         bound: usize,
     },

@@ -61,7 +61,8 @@ impl Scope<'_> {
                 if (0..bound as i64).contains(&value) {
                     Ok(Scalar::index(value))
                 } else {
-                    Err(InterpretError::CheckFailed { value, bound })
+                    let position = self.position_of_index(x)?;
+                    Err(InterpretError::CheckFailed { value, position, bound })
                 }
             }
             Expr::Random { bits, seed, stream, position } => {
@@ -103,6 +104,13 @@ impl Scope<'_> {
             position = position.zip(component).map(|(outer, at)| outer * extent + at as usize);
         }
         Ok(position)
+    }
+
+    /// Where a checked index stands in the tensor that it is read from.
+    fn position_of_index(&self, index: &Expr) -> Result<Option<usize>, InterpretError> {
+        let Some(load) = index.first_load(&|_| None) else { return Ok(None) };
+        let (_, _, shape) = self.operands.describe(load.tensor)?;
+        self.position(&load.index, shape)
     }
 
     /// Why an index has no position.

@@ -36,7 +36,7 @@ pub fn evaluate<'a>(
                 compute(graph, &values, id, &body, batch, precision)
             }
         };
-        let context = || format!("`{}` = {} at {}", node.name, node.op.name(), node.place);
+        let context = || format!("`{}` = {}", node.name, node.site());
         values.insert(id, value.map_err(|error| error.within(context()))?);
     }
     Ok(Evaluation { graph, values })

@@ -49,7 +49,7 @@ impl<'t> Cursor<'t> {
     /// The place of the next token.
     pub fn place(&self) -> Place {
         let token = &self.tokens[self.at];
-        Place { file: self.file.to_owned(), line: token.line, column: token.column, module: String::new() }
+        Place { file: self.file.to_owned(), line: token.line, column: token.column, ..Place::NONE }
     }
 
     // --- lines ---

@@ -183,8 +183,7 @@ impl<'t> Lexer<'t, '_> {
     }
 
     fn error(&self, start: usize, message: String) -> Diagnostic {
-        let place =
-            Place { file: self.file.to_owned(), line: self.line, column: self.column(start), module: String::new() };
+        let place = Place { file: self.file.to_owned(), line: self.line, column: self.column(start), ..Place::NONE };
         Diagnostic::new(Code::Syntax, message).at(place)
     }
 }

@@ -8,13 +8,14 @@
 //! graph mlp.predict batch <= 64
 //!   %x = input {role = data} : f32[B,4]
 //!   %fc.weight = input {role = parameter, init = uniform(-0.5, 0.5)} : f32[2,4]
-//!   %y = einsum %x, %fc.weight {equation = "bi,oi->bo"} : f32[B,2] @mlp.rs:9:13 in fc
+//!   %y = einsum %x, %fc.weight {equation = "bi,oi->bo"} : f32[B,2] @mlp.rs:9:13 in fc as linear
 //!   %h = relu %y : f32[B,2] by fc_relu @mlp.rs:9:20
 //!   output logits = %h
 //! ```
 //!
 //! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
-//! and `init` where it is zeros. `by` names the kernel that a value is computed in, `@` the user's line. A program:
+//! and `init` where it is zeros. `by` names the kernel that a value is computed in, `@` the user's line, and `as` what was called there, where
+//! that is not the op. A program:
 //!
 //! ```text
 //! program mlp batch <= 64 arena 4096
@@ -145,7 +146,7 @@ fn parse_only<T>(text: &str, file: &str, what: &str, take: fn(Item) -> Option<T>
     let count = items.len();
     let only = if count == 1 { items.into_iter().next().and_then(take) } else { None };
     only.ok_or_else(|| {
-        let place = crate::Place { file: file.to_owned(), line: 1, column: 1, module: String::new() };
+        let place = crate::Place { file: file.to_owned(), line: 1, column: 1, ..crate::Place::NONE };
         vec![Diagnostic::new(Code::Syntax, format!("expected one {what}, found {count} items")).at(place)]
     })
 }

@@ -48,15 +48,19 @@ pub(super) fn word_text(name: &str) -> String {
     if is_reserved(name) { quoted(name) } else { name_text(name) }
 }
 
-/// `@lenet.rs:14:17 in conv1`.
+/// `@lenet.rs:14:17 in conv1 as conv2d`.
 pub(super) fn place_text(place: &Place) -> String {
     let bare = !place.file.is_empty() && place.file.chars().all(is_file_character);
     let file = if bare { place.file.clone() } else { quoted(&place.file) };
-    let module = if place.module.is_empty() { String::new() } else { format!(" in {}", name_text(&place.module)) };
-    format!("@{file}:{}:{}{module}", place.line, place.column)
+    let part = |word: &str, name: &str| match name {
+        "" => String::new(),
+        name => format!(" {word} {}", name_text(name)),
+    };
+    let (module, method) = (part("in", &place.module), part("as", &place.method));
+    format!("@{file}:{}:{}{module}{method}", place.line, place.column)
 }
 
-/// ` @lenet.rs:14:17 in conv1`, or nothing where there is no place.
+/// ` @lenet.rs:14:17 in conv1 as conv2d`, or nothing where there is no place.
 pub(super) fn place_suffix(place: &Place) -> String {
     if *place == Place::NONE { String::new() } else { format!(" {}", place_text(place)) }
 }
@@ -102,8 +106,16 @@ mod tests {
 
     #[test]
     fn every_place_comes_back() {
-        for (file, module) in [("src/lenet.rs", "layer1.0"), ("", ""), ("my file.rs", "0"), (r"C:\a.rs", "in")] {
-            let place = Place { file: file.to_owned(), line: 3, column: 7, module: module.to_owned() };
+        let places = [
+            ("src/lenet.rs", "layer1.0", "linear"),
+            ("", "", ""),
+            ("my file.rs", "0", ""),
+            (r"C:\a.rs", "in", "as"),
+            ("a.rs", "", "f32"),
+        ];
+        for (file, module, method) in places {
+            let [file, module, method] = [file, module, method].map(str::to_owned);
+            let place = Place { file, line: 3, column: 7, module, method };
             let text = place_text(&place);
             let mut cursor = Cursor::new(&text, "t.kir").unwrap();
             cursor.advance();

@@ -75,13 +75,14 @@ impl Cursor<'_> {
         count.map(|_| ()).ok_or_else(|| self.error(Code::Syntax, message()))
     }
 
-    /// `@lenet.rs:14:17 in conv1`, if one is here.
+    /// `@lenet.rs:14:17 in conv1 as conv2d`, if one is here.
     pub fn place_mark(&mut self) -> Parsed<Option<Place>> {
         let TokenKind::Place(file, line, column) = self.peek() else { return Ok(None) };
         let (file, line, column) = (file.clone(), *line, *column);
         self.advance();
         let module = if self.eat_word("in") { self.name("a module path")? } else { String::new() };
-        Ok(Some(Place { file, line, column, module }))
+        let method = if self.eat_word("as") { self.name("a method")? } else { String::new() };
+        Ok(Some(Place { file, line, column, module, method }))
     }
 
     /// `uniform(-0.2, 0.2)`.

@@ -97,7 +97,8 @@ fn dim(random: &mut Random) -> Dim {
 fn place(random: &mut Random) -> Place {
     let file = random.pick(&["src/lenet.rs", "my model.rs", ""]).to_string();
     let module = random.pick(&["", "conv1", "layer1.0", "0"]).to_string();
-    Place { file, line: random.below(100) as u32, column: random.below(80) as u32, module }
+    let method = random.pick(&["", "", "linear", "as"]).to_string();
+    Place { file, line: random.below(100) as u32, column: random.below(80) as u32, module, method }
 }
 
 /// Statements that use up axes and locals. `scope` holds the axes around, `known` the locals defined so far.

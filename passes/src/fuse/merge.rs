@@ -69,7 +69,7 @@ impl Fusion<'_> {
             return None;
         }
         // What is read at a place that is a value has to be there before as well.
-        let found = |read: &Read| read.index.iter().any(|index| has_value(index)) && members.contains(&read.value);
+        let found = |read: &Read| read.index.iter().any(has_value) && members.contains(&read.value);
         if members.iter().any(|member| self.facts[member].reads.iter().any(found)) {
             return None;
         }

@@ -233,9 +233,9 @@ impl<'a> Emitter<'a> {
         tensors = order.iter().map(|&at| tensors[at].clone()).collect();
         let mut places: Vec<kiln_ir::Place> = Vec::new();
         for &member in members {
-            let place = &cx.graph.node(member).place;
-            if !place.is_none() && !places.contains(place) {
-                places.push(place.clone());
+            let place = cx.graph.node(member).place.without_method();
+            if !place.is_none() && !places.contains(&place) {
+                places.push(place);
             }
         }
         let contraction = members.iter().any(|member| cx.facts[member].kind == Kind::Contract);

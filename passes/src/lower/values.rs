@@ -60,17 +60,11 @@ impl<'a> Emitter<'a> {
             }
             Expr::Index(component) => Expr::Index(self.index(component, formula)),
             Expr::Check(x, bound, _) => {
-                Expr::Check(Box::new(self.substitute(x, formula)), *bound, self.site(formula.value))
+                let site = self.cx.graph.node(formula.value).site();
+                Expr::Check(Box::new(self.substitute(x, formula)), *bound, site)
             }
             _ => expr.map_operands(&mut |x| self.substitute(x, formula)),
         }
-    }
-
-    /// Whose index a check is: the op as the user knows it, and its line.
-    fn site(&self, value: ValueId) -> String {
-        let node = self.cx.graph.node(value);
-        let name = if matches!(node.op, Op::CheckIndex(_)) { "index" } else { node.op.name() };
-        if node.place.is_none() { name.to_owned() } else { format!("{name} at {}", node.place) }
     }
 
     pub(super) fn index(&mut self, component: &Index, formula: Formula<'_>) -> Index {

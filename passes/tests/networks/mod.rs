@@ -32,7 +32,7 @@ impl Model {
     }
 
     pub fn at(&mut self, module: &str) -> Builder<'_> {
-        let place = Place { file: "net.rs".to_owned(), line: 1, column: 1, module: module.to_owned() };
+        let place = Place { file: "net.rs".to_owned(), line: 1, column: 1, module: module.to_owned(), ..Place::NONE };
         Builder::new(&mut self.graph, place)
     }
 

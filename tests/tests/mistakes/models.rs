@@ -128,3 +128,12 @@ pub fn more_classes() -> Training<Linear> {
         .loss(|model, batch| cross_entropy(model.forward(batch["x"]), batch["y"]))
         .optimizer(Sgd::new(0.1).momentum(0.9))
 }
+
+/// A table of three words, to be asked for others.
+pub fn words() -> Training<Linear> {
+    Training::new("words", Linear::new(2, 3))
+        .max_batch(8)
+        .input("token", DType::I64, [BATCH])
+        .loss(|model, batch| model.weight.tensor().embedding(batch["token"]).square().mean(&[], false))
+        .optimizer(Sgd::new(0.1))
+}
