@@ -4,7 +4,7 @@ mod common;
 
 use common::{B, Builder, at, check, check_values, inputs, load, number, padded, store};
 use kiln_ir::kernel::{Access, Statement};
-use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Index, Unary};
+use kiln_ir::{Binary, Comparison, DType, Dim, Expr, Unary};
 
 /// `h = max(x·w + b, 0)` with a broadcast bias, for an extent that is no multiple of the lanes.
 fn bias_relu(rows: Dim, columns: usize) -> Builder {

@@ -57,7 +57,7 @@ kiln_ir::op_rows!(of_ops);
 
 functions! {
     "arithmetic" {
-        square(); to(dtype: kiln_ir::DType); logical_not();
+        square(); to(dtype: kiln_ir::DType); to_bool(); where_self(condition: Tensor, other: impl Operand); logical_not();
         logical_and(other: impl Operand); logical_or(other: impl Operand); logical_xor(other: impl Operand);
     }
     "pointwise" {
