@@ -203,10 +203,6 @@ impl Checker<'_, '_> {
         if held.access == Access::Read {
             self.add(self.line, Code::BadKernel, format!("`{}` is only read, and stored here", held.name));
         }
-        if held.access == Access::Update && self.in_serial {
-            let message = format!("a serial loop updates nothing in place: `{}` is stored here", held.name);
-            self.add(self.line, Code::BadKernel, message);
-        }
         if let Some(dtype) = dtype.filter(|&dtype| dtype != held.ty.dtype) {
             let message =
                 format!("a stored value has its tensor's dtype: `{}` is {}, the value {dtype}", held.name, held.ty);
