@@ -135,7 +135,7 @@ pub struct Schedule {
     pub thread: Vec<AxisId>,
     /// Items in one chunk, fixed by shape and never by the thread count.
     pub grain: usize,
-    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For` and no `Serial`. Around a `Reduce` each lane keeps
+    /// Axes that run in vector lanes: the last axis of a `Reduce`, or of a `For` that holds no other `For`, or a `Serial` whose steps every lane takes. Around a `Reduce` each lane keeps
     /// a result of its own (column sums); a reduction in lanes keeps one partial result a lane and combines the lanes in order at the end,
     /// the scalar tail last.
     pub vector: Vec<Vector>,

@@ -7,13 +7,9 @@ use crate::lower::tidy;
 use crate::statements;
 
 /// The kernel with `read` and `written` as one tensor, updated in place and named as `read`. `None` where an element is read anywhere but
-/// beside the statement that overwrites it, and where a serial loop stores, which may come back to an element. The place of `read` in the list
-/// of tensors goes.
+/// beside the statement that overwrites it. The place of `read` in the list of tensors goes.
 pub fn run(kernel: &Kernel, read: TensorId, written: TensorId) -> Option<Kernel> {
     if kernel.tensor(read).ty != kernel.tensor(written).ty || kernel.tensor(written).access != Access::Write {
-        return None;
-    }
-    if is_stored_serially(&kernel.body, written) {
         return None;
     }
     let mut kernel = kernel.clone();
@@ -89,18 +85,6 @@ fn bind_later_loads(
 
 fn with_local(expr: &Expr, load: &Expr, local: LocalId) -> Expr {
     if expr == load { Expr::Local(local) } else { expr.map_operands(&mut |x| with_local(x, load, local)) }
-}
-
-fn is_stored_serially(body: &[Statement], tensor: TensorId) -> bool {
-    body.iter().any(|statement| match statement {
-        Statement::For(_, inner) => is_stored_serially(inner, tensor),
-        Statement::Serial(_, inner) => {
-            let mut found = false;
-            statements::for_each_store(inner, &mut |stored, _| found |= stored == tensor);
-            found
-        }
-        Statement::Let(..) | Statement::Reduce { .. } | Statement::Store { .. } => false,
-    })
 }
 
 fn loads_in(statements: &[Statement], tensor: TensorId) -> usize {

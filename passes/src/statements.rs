@@ -44,6 +44,11 @@ pub fn for_each_store(statements: &[Statement], visit: &mut dyn FnMut(TensorId, 
     }
 }
 
+/// Whether a serial loop is one of the statements.
+pub fn has_serial(statements: &[Statement]) -> bool {
+    statements.iter().any(|statement| matches!(statement, Statement::Serial(..)))
+}
+
 /// The statements with every expression replaced.
 pub fn map_exprs(statements: &[Statement], expr: &mut dyn FnMut(&Expr) -> Expr) -> Vec<Statement> {
     let mut result = Vec::new();

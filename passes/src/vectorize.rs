@@ -2,7 +2,8 @@
 //!
 //! A loop is worth lanes when most of what it touches moves by one element, or not at all, for one step of it. Of a reduction inside loops,
 //! either its own last axis or the last axis around it is taken: a sum over rows runs along the row, a sum over columns has one column in
-//! each lane. Of a contraction it is the epilogue that runs in lanes, along the tile's columns.
+//! each lane. Of a contraction it is the epilogue that runs in lanes, along the tile's columns. The steps of a serial loop have no lanes, so
+//! the last axis around it is taken: a scatter of rows walks along them, if all lanes go to one place.
 //!
 //! **Before:** schedules with threads, tiles and written-out axes. **After:** [`Schedule::vector`] as well.
 //!
@@ -18,11 +19,11 @@
 //! [`Schedule::vector`]: kiln_ir::kernel::Schedule
 
 use kiln_ir::kernel::{Contract, Kernel, Statement, Vector};
-use kiln_ir::{AxisId, DType, Index, TensorId};
+use kiln_ir::{AxisId, DType, Expr, Index, TensorId};
 
-use crate::statements::{for_each_load, for_each_store};
+use crate::statements::{for_each_load, for_each_store, has_serial};
 use crate::steps::Steps;
-use crate::tile::stride;
+use crate::tile::{axes_of, stride};
 
 /// `f32` values in one 128-bit register.
 const LANES: usize = 4;
@@ -58,10 +59,13 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
             Statement::For(axes, inner) => {
                 let own = last(kernel, axes).filter(|&axis| score(kernel, inner, axis) > 0);
                 let nested: Vec<AxisId> = loops(kernel, inner);
-                let has_loops = inner.iter().any(|s| matches!(s, Statement::For(..) | Statement::Serial(..)));
+                let fits = |axis: AxisId| match has_serial(inner) {
+                    true => meets_one_place(kernel, inner, axis),
+                    false => !inner.iter().any(|statement| matches!(statement, Statement::For(..))),
+                };
                 // Of two nested loops one can have the lanes: the inner one if it can.
                 match own {
-                    Some(axis) if nested.is_empty() && !has_loops => found.push(axis),
+                    Some(axis) if nested.is_empty() && fits(axis) => found.push(axis),
                     _ => found.extend(nested),
                 }
             }
@@ -74,6 +78,26 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
             Statement::Let(..) | Statement::Serial(..) | Statement::Store { .. } => {}
         }
     }
+    found
+}
+
+/// Whether every place that a serial loop computes is the same along the axis.
+fn meets_one_place(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool {
+    let mut same = true;
+    for_each_store(statements, &mut |_, index| {
+        index.iter().for_each(|component| component.for_each_value(&mut |x| same &= !names(kernel, x, axis)));
+    });
+    same
+}
+
+/// Whether a value depends on an axis, also through locals.
+fn names(kernel: &Kernel, expr: &Expr, axis: AxisId) -> bool {
+    let mut found = axes_of(expr).contains(&axis);
+    expr.for_each(&mut |x| {
+        if let Expr::Local(local) = x {
+            found |= kernel.definition(*local).is_none_or(|value| names(kernel, value, axis));
+        }
+    });
     found
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use kiln::runtime::philox::Philox4x32;
 use kiln::runtime::{Input, Session};
 use kiln_ir::interpret::{Precision, Value, evaluate};
-use kiln_ir::ops::{Extent, Input as InputOp};
-use kiln_ir::{Builder, DType, Dim, Example, Graph, Init, Op, Place, Role, Type, ValueId, Vjp};
+use kiln_ir::ops::{Combine, Extent, Input as InputOp, Scatter};
+use kiln_ir::{Builder, DType, Dim, Example, Graph, Init, Op, Place, Role, Shape, Type, ValueId, Vjp};
 use kiln_passes::pipeline::{self, Request};
 use kiln_tests::conformance::{Elements, value_of};
 
@@ -188,6 +188,33 @@ fn every_op_without_axes() {
     check_all(cases);
 }
 
+/// Rows that all go to one place run in lanes; of three rows in a table of two, at least two meet.
+#[test]
+fn rows_that_are_scattered() {
+    let columns = Dim::fixed(37);
+    for dtype in [DType::F16, DType::F32, DType::F64, DType::I64] {
+        for &combine in Combine::ALL {
+            let mut graph = Graph::new("rows");
+            graph.max_batch = Some(BATCH);
+            let mut random = Philox4x32::new(7, 0);
+            let mut inputs = BTreeMap::new();
+            let mut operand = |graph: &mut Graph, name: &str, ty: Type, domain| {
+                inputs.insert(name.to_owned(), value(&mut random, &ty, domain));
+                input(graph, name, &ty)
+            };
+            let base = operand(&mut graph, "base", Type::new(dtype, [2.into(), columns]), [-2.0, 2.0]);
+            let at = operand(&mut graph, "at", Type::new(DType::I64, [Dim::BATCH]), [0.0, 2.0]);
+            let src = operand(&mut graph, "src", Type::new(dtype, [Dim::BATCH, columns]), [-2.0, 2.0]);
+            let mut builder = Builder::new(&mut graph, Place::NONE);
+            let column = builder.reshape(at, &Shape::from([Dim::BATCH, Dim::ONE]));
+            let index = builder.expand(column, &Shape::from([Dim::BATCH, columns]));
+            let y = builder.emit(Scatter { axis: 0, combine }, &[base, index, src]);
+            graph.add_output("y", y);
+            check(&graph, &inputs, &format!("rows of {dtype} that {} what is there", combine.name()));
+        }
+    }
+}
+
 #[test]
 fn the_mean_of_nothing_is_not_a_number() {
     let mut graph = Graph::new("mean");
@@ -195,7 +222,7 @@ fn the_mean_of_nothing_is_not_a_number() {
     let mut builder = Builder::new(&mut graph, Place::NONE);
     let sum = builder.sum(x, &[1], false);
     let count = builder.emit(Extent { extent: vec![Dim::fixed(0)], dtype: DType::F32 }, &[]);
-    let count = builder.expand(count, &kiln_ir::Shape::from([2]));
+    let count = builder.expand(count, &Shape::from([2]));
     let mean = builder.div(sum, count);
     graph.add_output("mean", mean);
     let inputs = BTreeMap::from([("x".to_owned(), Value::filled(DType::F32, vec![2, 0], 0.0))]);

@@ -20,5 +20,5 @@ extern "C" __global__ void __launch_bounds__(256) embedding(
     const int c = position % 32;
 
     // The value.
-    y[n * 512 + t * 32 + c] = table[(int)kiln_check(token[n * 16 + t], 500, 0, position, fault) * 32 + c];
+    y[n * 512 + t * 32 + c] = table[(int)kiln_check(token[n * 16 + t], 500, 0, n * 16 + t, fault) * 32 + c];
 }

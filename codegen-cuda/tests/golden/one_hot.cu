@@ -18,5 +18,5 @@ extern "C" __global__ void __launch_bounds__(256) one_hot(
     const int class_ = position % 10;
 
     // The value.
-    y[n * 10 + class_] = (float)((i64)class_ == kiln_check(label[n], 10, 0, position, fault));
+    y[n * 10 + class_] = (float)((i64)class_ == kiln_check(label[n], 10, 0, n, fault));
 }

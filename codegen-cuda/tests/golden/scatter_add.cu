@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(256) scatter_add(
 
     // Each (t), one after another.
     for (int t = 0; t < 50; ++t) {
-        const i64 place = kiln_check(at[n * 150 + t * 3 + c], 100, 0, position, fault);
+        const i64 place = kiln_check(at[n * 150 + t * 3 + c], 100, 0, n * 150 + t * 3 + c, fault);
         y[n * 300 + (int)place * 3 + c] = y[n * 300 + (int)place * 3 + c] + src[n * 150 + t * 3 + c];
     }
 }

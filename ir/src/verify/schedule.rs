@@ -53,13 +53,15 @@ fn vectors(kernel: &Kernel) -> Checked {
             format!("an axis is vectorised once: `{axis}` is twice")
         })?;
         require(is_innermost(kernel, &kernel.body, vector.axis), || {
-            format!("lanes run along the last axis of a loop that holds no `for`: `{axis}` is none")
+            format!(
+                "lanes run along the last axis of a loop that holds no `for`, or around a serial loop: `{axis}` is none"
+            )
         })?;
     }
     Ok(())
 }
 
-/// Whether an axis is the last of a reduction, of a `for` with nothing but lets and stores, or of the epilogue's tile.
+/// Whether an axis is the last of a reduction, of a `for` with nothing but lets and stores or around a serial loop, or of the epilogue's tile.
 fn is_innermost(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool {
     statements.iter().any(|statement| match statement {
         Statement::Reduce { axes, .. } => axes.last() == Some(&axis),
@@ -67,7 +69,8 @@ fn is_innermost(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool
             let contract = kernel.schedule.contract.as_ref();
             let is_tile =
                 contract.is_some_and(|c| c.n.last().is_some_and(|tile| tile.axis == axis)) && axes.contains(&axis);
-            let is_last = axes.last() == Some(&axis) && !body.iter().any(is_loop);
+            let holds_serial = body.iter().any(|statement| matches!(statement, Statement::Serial(..)));
+            let is_last = axes.last() == Some(&axis) && (holds_serial || !body.iter().any(is_loop));
             is_tile || is_last || is_innermost(kernel, body, axis)
         }
         Statement::Let(..) | Statement::Serial(..) | Statement::Store { .. } => false,

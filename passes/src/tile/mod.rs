@@ -25,7 +25,7 @@ mod split_reduction;
 mod threads;
 mod windows;
 
-pub(crate) use rewrite::stride;
+pub(crate) use rewrite::{axes_of, stride};
 
 use crate::steps::Steps;
 

@@ -3,8 +3,9 @@
 use kiln_ir::kernel::{Kernel, Statement};
 use kiln_ir::{AxisId, Expr};
 
-use super::{MACHINE, MAX_UNROLL};
+use super::{MACHINE, MAX_UNROLL, stride};
 use crate::fuse::facts;
+use crate::statements::{for_each_store, has_serial};
 
 /// Enough items for threads to be equally busy.
 const ENOUGH_ITEMS: usize = 64;
@@ -38,9 +39,17 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
     }
     let item_ns = total_ns / items as f64;
     let grain = (MACHINE.chunk_ns / item_ns) as usize;
-    // Of a single long axis a chunk is whole registers and cache lines.
-    kernel.schedule.grain = if grain >= 16 { grain.next_multiple_of(16) } else { grain.max(1) };
+    // Of a single long axis a chunk is whole registers and cache lines, as it is of columns that a serial loop goes down.
+    let whole = grain >= 16 || has_serial(inner) && thread.last().is_some_and(|&axis| runs_along(kernel, inner, axis));
+    kernel.schedule.grain = if whole { grain.max(1).next_multiple_of(16) } else { grain.max(1) };
     kernel.schedule.thread = thread;
+}
+
+/// Whether the elements that are stored for neighbours on an axis are neighbours.
+fn runs_along(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool {
+    let mut neighbours = true;
+    for_each_store(statements, &mut |tensor, index| neighbours &= stride(kernel, tensor, index, axis) == Some(1));
+    neighbours
 }
 
 /// Scalar operations of statements, each load and store counting as one.
