@@ -1,4 +1,4 @@
-//! Activation functions that are composed of ops. Half types are computed in `f32` and rounded once, as PyTorch does. Where a branch would overflow for values that are not its own, its argument is held back first:
+//! Activation functions that are composed of ops. Half types are computed in `f32` and rounded once, as PyTorch does. Integers are refused (K0103) unless a function says otherwise. Where a branch would overflow for values that are not its own, its argument is held back first:
 //! an infinite derivative times a cotangent of zero would be NaN.
 
 use kiln_ir::{Code, Diagnostic, Dim};
@@ -31,7 +31,7 @@ impl Tensor {
     /// Source: Hendrycks and Gimpel, "Gaussian Error Linear Units".
     #[track_caller]
     pub fn gelu_with(self, approximation: GeluApproximation) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("gelu");
         let inner = match approximation {
             GeluApproximation::None => (x * std::f64::consts::FRAC_1_SQRT_2).erf(),
             GeluApproximation::Tanh => ((x + x * x * x * 0.044715) * SQRT_2_OVER_PI).tanh(),
@@ -42,7 +42,7 @@ impl Tensor {
     /// `x·σ(x)`.
     #[track_caller]
     pub fn silu(self) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("silu");
         (x * x.sigmoid()).to(self.dtype())
     }
 
@@ -51,14 +51,14 @@ impl Tensor {
     /// Source: Misra, "Mish: A Self Regularized Non-Monotonic Activation Function".
     #[track_caller]
     pub fn mish(self) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("mish");
         (x * x.softplus(1.0, 20.0).tanh()).to(self.dtype())
     }
 
     /// `log(1 + e^(βx))/β`, and `x` where `βx` is above `threshold`. PyTorch's defaults: 1 and 20. Gradient: `g·σ(βx)`, `g` above the threshold.
     #[track_caller]
     pub fn softplus(self, beta: f64, threshold: f64) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("softplus");
         let scaled = x * beta;
         let linear = scaled.gt(threshold);
         let bent = scaled.where_self(linear.logical_not(), 0.0).exp().log1p() / beta;
@@ -68,15 +68,16 @@ impl Tensor {
     /// `log σ(x)`, as `min(x, 0) - log(1 + e^-|x|)`.
     #[track_caller]
     pub fn logsigmoid(self) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("logsigmoid");
         (x.minimum(0.0) - (-x.abs()).exp().log1p()).to(self.dtype())
     }
 
-    /// `x/(1 + |x|)`.
+    /// `x/(1 + |x|)`. Integers become `f32`.
     #[track_caller]
     pub fn softsign(self) -> Tensor {
-        let x = self.wide();
-        (x / (x.abs() + 1.0)).to(self.dtype())
+        let x = self.to_float();
+        let wide = x.wide();
+        (wide / (wide.abs() + 1.0)).to(x.dtype())
     }
 
     /// `x` where positive, `α·(e^x - 1)` elsewhere. PyTorch's default: `alpha = 1`.
@@ -84,7 +85,7 @@ impl Tensor {
     /// Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units".
     #[track_caller]
     pub fn elu(self, alpha: f64) -> Tensor {
-        self.exponential_below(alpha, 1.0)
+        self.exponential_below("elu", alpha, 1.0)
     }
 
     /// `x` where positive, `α·(e^(x/α) - 1)` elsewhere. PyTorch's default: `alpha = 1`.
@@ -93,7 +94,7 @@ impl Tensor {
         if alpha == 0.0 {
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, "celu needs an alpha that is not 0"));
         }
-        self.exponential_below(alpha, 1.0 / alpha)
+        self.exponential_below("celu", alpha, 1.0 / alpha)
     }
 
     /// `s·elu(x)` with `α = 1.6733` and `s = 1.0507`, to the digits of the paper.
@@ -103,13 +104,13 @@ impl Tensor {
     pub fn selu(self) -> Tensor {
         const ALPHA: f64 = 1.673_263_242_354_377_2;
         const SCALE: f64 = 1.050_700_987_355_480_5;
-        (self.wide().exponential_below(ALPHA, 1.0) * SCALE).to(self.dtype())
+        (self.floating("selu").exponential_below("selu", ALPHA, 1.0) * SCALE).to(self.dtype())
     }
 
     /// `x` where positive, `α·(e^(rate·x) - 1)` elsewhere.
     #[track_caller]
-    fn exponential_below(self, alpha: f64, rate: f64) -> Tensor {
-        let x = self.wide();
+    fn exponential_below(self, method: &str, alpha: f64, rate: f64) -> Tensor {
+        let x = self.floating(method);
         let positive = x.gt(0);
         let below = x.where_self(positive.logical_not(), 0.0);
         x.where_self(positive, (below * rate).expm1() * alpha).to(self.dtype())
@@ -118,15 +119,19 @@ impl Tensor {
     /// `x` where positive, `slope·x` elsewhere. PyTorch's default: `negative_slope = 0.01`.
     #[track_caller]
     pub fn leaky_relu(self, negative_slope: f64) -> Tensor {
-        self.where_self(self.gt(0), self * negative_slope)
+        let x = self.floating("leaky_relu");
+        x.where_self(x.gt(0), x * negative_slope).to(self.dtype())
     }
 
     /// `x` where positive, `weight·x` elsewhere: one weight, or one a channel (axis 1).
     ///
-    /// Shapes: weight `[]`, `[1]` or `[channels]`. Errors: K0101, K0102. Gradients: for both.
+    /// Shapes: weight `[]`, `[1]` or `[channels]`. Errors: K0101, K0102, K0103. Gradients: for both.
     #[track_caller]
     pub fn prelu(self, weight: Tensor) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), weight.value()) else { return Tensor::poison() };
+        if !self.is_floating("prelu") || !Tensor::are_alike("prelu", &[self, weight]) {
+            return Tensor::poison();
+        }
         let (x, w) = (self.shape(), weight.shape());
         if w.rank() > 1 {
             let message = format!("prelu needs a weight of one number or one a channel: found {w}");
@@ -149,15 +154,18 @@ impl Tensor {
 
     /// `min(max(x, low), high)` with no gradient at the bounds themselves. PyTorch's defaults: -1 and 1.
     ///
-    /// Errors: K0105 if `low` is above `high`.
+    /// Bounds of integers are cut to integers. Errors: K0103 for `bool`; K0105 if `low` is above `high`.
     #[track_caller]
     pub fn hardtanh(self, low: f64, high: f64) -> Tensor {
         if low > high {
             let message = format!("hardtanh needs a lower bound that is not above its upper one: {low} and {high}");
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
-        let held = Tensor::full(high, self.dtype()).where_self(self.ge(high), self);
-        Tensor::full(low, self.dtype()).where_self(self.le(low), held)
+        let (Some(low), Some(high)) = (self.constant("hardtanh", low), self.constant("hardtanh", high)) else {
+            return Tensor::poison();
+        };
+        let held = high.where_self(self.ge(high), self);
+        low.where_self(self.le(low), held)
     }
 
     /// `min(max(x, 0), 6)`.
@@ -169,7 +177,7 @@ impl Tensor {
     /// `relu6(x + 3)/6`.
     #[track_caller]
     pub fn hardsigmoid(self) -> Tensor {
-        ((self.wide() + 3.0).relu6() / 6.0).to(self.dtype())
+        ((self.floating("hardsigmoid") + 3.0).relu6() / 6.0).to(self.dtype())
     }
 
     /// `x·relu6(x + 3)/6`.
@@ -177,14 +185,25 @@ impl Tensor {
     /// Source: Howard et al., "Searching for MobileNetV3".
     #[track_caller]
     pub fn hardswish(self) -> Tensor {
-        let x = self.wide();
+        let x = self.floating("hardswish");
         (x * x.hardsigmoid()).to(self.dtype())
     }
 
-    /// `x` where it is above `threshold`, `value` elsewhere.
+    /// `x` where it is above `threshold`, `value` elsewhere. For integers both are cut to integers; `bool` is K0103.
     #[track_caller]
     pub fn threshold(self, threshold: f64, value: f64) -> Tensor {
-        Tensor::full(value, self.dtype()).where_self(self.le(threshold), self)
+        match (self.constant("threshold", threshold), self.constant("threshold", value)) {
+            (Some(threshold), Some(value)) => value.where_self(self.le(threshold), self),
+            _ => Tensor::poison(),
+        }
+    }
+
+    /// A number in the dtype of the tensor, which C's conversion cuts to an integer where that is one.
+    #[track_caller]
+    fn constant(self, method: &str, value: f64) -> Option<Tensor> {
+        self.value()?;
+        let held = if self.dtype().is_float() { value } else { value.trunc() };
+        self.is_number(method).then(|| Tensor::full(held, self.dtype()))
     }
 
     /// `a·σ(b)`, where `a` and `b` are the halves of the input on an axis. PyTorch's default: the last.
@@ -200,7 +219,11 @@ impl Tensor {
             let message = format!("glu needs an even extent on axis {at}: {} has {extent}", self.ty());
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
+        if !self.is_floating("glu") {
+            return Tensor::poison();
+        }
         let half = extent.factor / 2;
-        self.narrow(axis, 0, half) * self.narrow(axis, half as i64, half).sigmoid()
+        let (a, b) = (self.narrow(axis, 0, half).wide(), self.narrow(axis, half as i64, half).wide());
+        (a * b.sigmoid()).to(self.dtype())
     }
 }

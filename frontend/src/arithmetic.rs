@@ -118,6 +118,47 @@ impl Tensor {
         if self.dtype().is_float() { self } else { self.to(DType::F32) }
     }
 
+    /// Says that `method` needs a floating dtype, unless this tensor has one.
+    #[track_caller]
+    pub(crate) fn is_floating(self, method: &str) -> bool {
+        if self.value().is_some() && !self.dtype().is_float() {
+            let message = format!("{method} needs a floating dtype, found {}", self.ty());
+            let help = "convert it with `.to(DType::F32)`";
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
+            return false;
+        }
+        true
+    }
+
+    /// The tensor in the dtype in which half types are computed, for a method that needs a floating one.
+    #[track_caller]
+    pub(crate) fn floating(self, method: &str) -> Tensor {
+        if self.is_floating(method) { self.wide() } else { Tensor::poison() }
+    }
+
+    /// Says that `method` needs numbers, unless this tensor holds some.
+    #[track_caller]
+    pub(crate) fn is_number(self, method: &str) -> bool {
+        if self.value().is_some() && self.dtype() == DType::Bool {
+            let message = format!("{method} needs numbers, found {}", self.ty());
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
+            return false;
+        }
+        true
+    }
+
+    /// Says that `method` needs tensors of one dtype, unless they have.
+    #[track_caller]
+    pub(crate) fn are_alike(method: &str, tensors: &[Tensor]) -> bool {
+        let dtypes: Vec<DType> = tensors.iter().filter(|tensor| tensor.value().is_some()).map(|t| t.dtype()).collect();
+        let other = dtypes.iter().find(|&&dtype| dtype != dtypes[0]);
+        if let Some(other) = other {
+            let message = format!("{method} needs equal dtypes: {} and {other}", dtypes[0]);
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert one with `.to(dtype)`"));
+        }
+        other.is_none()
+    }
+
     /// The dtype in which sums of this one are kept: half types as `f32`.
     #[track_caller]
     pub(crate) fn wide(self) -> Tensor {
@@ -130,10 +171,11 @@ impl Tensor {
         self.to(DType::Bool)
     }
 
-    /// `x²`.
+    /// `x²`; of truth values as `i64`.
     #[track_caller]
     pub fn square(self) -> Tensor {
-        self * self
+        let x = if self.dtype() == DType::Bool { self.to(DType::I64) } else { self };
+        x * x
     }
 
     /// Elements of `self` where `condition` holds, of `other` elsewhere.
@@ -168,6 +210,11 @@ pub(crate) fn broadcast_apply(op: impl Into<Op>, a: Tensor, b: Tensor) -> Tensor
     if a.value().is_none() || b.value().is_none() {
         return Tensor::poison();
     }
+    if matches!(op, Op::Sub(_)) && [a, b].iter().any(|operand| operand.dtype() == DType::Bool) {
+        let message = format!("sub needs numbers: found {} and {}", a.ty(), b.ty());
+        let help = "use `logical_xor` or `logical_not`, or convert it with `.to(dtype)`";
+        return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
+    }
     let (a, b) = promote(a, b);
     let (method, op, dtype) = (op.name(), of_dtype(&op, a.dtype()), divided(&op, a.dtype()));
     let Some(shape) = broadcast_shape(method, &[a, b]) else { return Tensor::poison() };
@@ -188,19 +235,24 @@ fn divided(op: &Op, dtype: DType) -> DType {
     if matches!(op, Op::Div(_)) && !dtype.is_float() { DType::F32 } else { dtype }
 }
 
-/// Both in one dtype: the wider one, where a tensor without axes gives way within its kind, as in PyTorch.
+/// Both in their common dtype.
 #[track_caller]
 pub(crate) fn promote(a: Tensor, b: Tensor) -> (Tensor, Tensor) {
-    let (x, y) = (a.ty(), b.ty());
-    let gives_way = |scalar: &kiln_ir::Type, other: &kiln_ir::Type| {
-        scalar.rank() == 0 && other.rank() > 0 && (other.dtype.is_float() || scalar.dtype.is_integer())
-    };
-    let dtype = match (gives_way(&x, &y), gives_way(&y, &x)) {
-        (true, _) => y.dtype,
-        (_, true) => x.dtype,
-        _ => wider(x.dtype, y.dtype),
-    };
+    let dtype = common_dtype(&[a, b]);
     (a.to(dtype), b.to(dtype))
+}
+
+/// The dtype of a result of all: the widest one, where tensors without axes count only if they are of a higher kind, as in PyTorch.
+pub(crate) fn common_dtype(tensors: &[Tensor]) -> DType {
+    let widest = |with_axes: bool| {
+        let chosen = tensors.iter().filter(|tensor| (tensor.rank() > 0) == with_axes);
+        chosen.map(|tensor| tensor.dtype()).reduce(wider)
+    };
+    let kind = |dtype: DType| (dtype != DType::Bool, dtype.is_float());
+    match (widest(true), widest(false)) {
+        (Some(full), Some(scalar)) if kind(scalar) > kind(full) => wider(full, scalar),
+        (full, scalar) => full.or(scalar).unwrap_or(DType::F32),
+    }
 }
 
 /// PyTorch's promotion of two dtypes: the two halves meet in f32.

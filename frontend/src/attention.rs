@@ -42,7 +42,12 @@ impl Tensor {
             true => (key.repeat_heads(self), value.repeat_heads(self)),
             false => (key, value),
         };
-        let scores = (self * scale).matmul(key.transpose(-2, -1)); // [.., queries, keys]
+        // Half types are rounded once, at the end.
+        let (query, key, value) = (self.wide(), key.wide(), value.wide());
+        let scores = (query * scale).matmul(key.transpose(-2, -1)); // [.., queries, keys]
+        if scores.value().is_none() {
+            return scores;
+        }
         let mask = if options.is_causal { Some(scores.causal_mask()) } else { options.mask };
         let mut weights = match mask {
             Some(mask) => scores.masked(mask).softmax_or_zeros(),
@@ -51,7 +56,7 @@ impl Tensor {
         if options.dropout_p != 0.0 {
             weights = weights.dropout(options.dropout_p, true);
         }
-        weights.matmul(value)
+        weights.matmul(value).to(self.dtype())
     }
 
     /// Scores without those that the mask forbids.

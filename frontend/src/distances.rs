@@ -1,5 +1,7 @@
 //! How far or alike vectors are.
 
+use kiln_ir::{Code, Diagnostic};
+
 use crate::Tensor;
 use crate::arithmetic::broadcast_shape;
 
@@ -44,19 +46,23 @@ impl Tensor {
     #[track_caller]
     pub fn normalize(self, options: Normalize) -> Tensor {
         let vectors = self.at_least_one_axis();
-        if vectors.axis("normalize", options.axis).is_none() {
+        if !self.is_floating("normalize") || vectors.axis("normalize", options.axis).is_none() {
             return Tensor::poison();
         }
-        let norm = vectors.to_float().vector_norm(options.p, &[options.axis], true);
+        let norm = vectors.vector_norm(options.p, &[options.axis], true);
         let unit = vectors / norm.clamp(Some(options.eps), None);
         unit.reshape(self.shape().0)
     }
 
     /// The cosine of the angle of two vectors along an axis: `Σ x1/max(‖x1‖, eps) · x2/max(‖x2‖, eps)`.
     ///
-    /// Shapes: broadcast; the axis counts in the common shape. Errors: K0101, K0104. Gradients: for both; they pass through the bound (PyTorch).
+    /// Shapes: broadcast; the axis counts in the common shape. Errors: K0101, K0104, K0105. Gradients: for both; they pass through the bound (PyTorch).
     #[track_caller]
     pub fn cosine_similarity(self, other: Tensor, axis: i64, eps: f64) -> Tensor {
+        if eps < 0.0 {
+            let message = format!("cosine_similarity needs an eps that is not negative: found {eps}");
+            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+        }
         let (a, b) = (self.to_float().at_least_one_axis(), other.to_float().at_least_one_axis());
         let Some(shape) = broadcast_shape("cosine_similarity", &[a, b]) else { return Tensor::poison() };
         let (a, b) = (a.broadcast(&shape), b.broadcast(&shape));

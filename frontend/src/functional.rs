@@ -62,7 +62,7 @@ functions! {
     }
     "pointwise" {
         div_with(other: impl Operand, mode: Rounding); lerp(end: Tensor, weight: impl Operand); round_to(decimals: i32); reciprocal();
-        addcmul(a: Tensor, b: Tensor, value: f64); addcdiv(a: Tensor, b: Tensor, value: f64);
+        addcmul(a: Tensor, b: Tensor, value: impl Into<Scalar>); addcdiv(a: Tensor, b: Tensor, value: impl Into<Scalar>);
         masked_fill(mask: Tensor, value: impl Operand); isnan(); isinf(); isfinite();
     }
     "activations" {

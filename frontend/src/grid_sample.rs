@@ -58,13 +58,13 @@ impl Tensor {
     /// grid: `[batch, p.., 2 or 3]`.
     ///
     /// The numbers of a position are in the order x, y, z, from -1 to 1 over the input. K0102 for other ranks, K0101 for batches or extents
-    /// that do not fit, K0103 for dtypes that differ or are not floating, K0105 for `bicubic` with three spatial axes. Gradients: of the
+    /// that do not fit, K0103 for dtypes that differ or are not floating. Gradients: of the
     /// input, each cotangent by its weights to the elements; of the grid, the slopes between elements, and nothing where the border holds a
     /// position fixed.
     #[track_caller]
     pub fn grid_sample(self, grid: Tensor, options: GridSample) -> Tensor {
         let (Some(_), Some(_)) = (self.value(), grid.value()) else { return Tensor::poison() };
-        if let Err(diagnostic) = check(self, grid, options) {
+        if let Err(diagnostic) = check(self, grid) {
             return Tensor::mistake(diagnostic);
         }
         let Some(input) = self.fixed_extents("grid_sample", 2) else { return Tensor::poison() };
@@ -116,7 +116,7 @@ fn joined(all: Option<Tensor>, one: Tensor, op: kiln_ir::Op) -> Tensor {
     }
 }
 
-fn check(x: Tensor, grid: Tensor, options: GridSample) -> Result<(), Diagnostic> {
+fn check(x: Tensor, grid: Tensor) -> Result<(), Diagnostic> {
     let fault = |code, requirement: &str| {
         let message = format!("grid_sample needs {requirement}: input {} and grid {}", x.ty(), grid.ty());
         Err(Diagnostic::new(code, message))
@@ -136,9 +136,6 @@ fn check(x: Tensor, grid: Tensor, options: GridSample) -> Result<(), Diagnostic>
     }
     if input[2..].contains(&Dim::fixed(0)) {
         return fault(Code::ShapeMismatch, "elements along each spatial axis");
-    }
-    if options.mode == GridMode::Bicubic && input.len() == 5 {
-        return fault(Code::BadArgument, "two spatial axes for the mode `bicubic`");
     }
     Ok(())
 }

@@ -193,8 +193,8 @@ impl Tensor {
         if options.mode == InterpolationMode::Area {
             return self.area(&output);
         }
-        let half = matches!(self.dtype(), DType::F16 | DType::BF16) && !selects;
-        let mut x = if half { self.to(DType::F32) } else { self };
+        // Also of elements that are only chosen: their gradients are sums.
+        let mut x = self.wide();
         for axis in 0..input.len() {
             let taps = Taps::new(options, input[axis], output[axis], factors[axis]);
             x = x.resampled(axis + 2, &taps);

@@ -222,8 +222,9 @@ impl Running {
     /// `kept·self + part·batch`.
     #[track_caller]
     pub(crate) fn moved(self, batch: Running, kept: impl Operand + Copy, part: impl Operand + Copy) -> Running {
-        let (mean, var) = (batch.mean.to(self.mean.dtype()), batch.var.to(self.var.dtype()));
-        Running { mean: self.mean * kept + mean * part, var: self.var * kept + var * part }
+        let [mean, var] = [(self.mean, batch.mean), (self.var, batch.var)]
+            .map(|(own, new)| (own.wide() * kept + new.to(own.wide().dtype()) * part).to(own.dtype()));
+        Running { mean, var }
     }
 }
 

@@ -4,8 +4,8 @@ use kiln_ir::ops;
 use kiln_ir::{Code, DType, Diagnostic};
 
 use crate::Tensor;
-use crate::arithmetic::{broadcast_apply, broadcast_shape, promote};
-use crate::scalar::Operand;
+use crate::arithmetic::{broadcast_apply, broadcast_shape, common_dtype, promote};
+use crate::scalar::{Operand, Scalar};
 use crate::words::words;
 
 words! {
@@ -86,23 +86,45 @@ impl Tensor {
         result
     }
 
-    /// `x + weight·(end - x)`. Gradients: for all three.
+    /// `x + weight·(end - x)`. Tensors of one dtype (K0103). Gradients: for all three.
     #[track_caller]
     pub fn lerp(self, end: Tensor, weight: impl Operand) -> Tensor {
         let weight = weight.like(self);
-        self + (end - self) * weight
+        if !Tensor::are_alike("lerp", &[self, end, weight]) {
+            return Tensor::poison();
+        }
+        let (x, end, weight) = (self.wide(), end.wide(), weight.wide());
+        (x + (end - x) * weight).to(self.dtype())
     }
 
-    /// `x + value·a·b`.
+    /// `x + value·a·b`, where half types are rounded once. A floating `value` needs floating tensors (K0103). Gradients: for all three.
     #[track_caller]
-    pub fn addcmul(self, a: Tensor, b: Tensor, value: f64) -> Tensor {
-        self + a * b * value
+    pub fn addcmul(self, a: Tensor, b: Tensor, value: impl Into<Scalar>) -> Tensor {
+        self.added("addcmul", [a, b], value.into(), |a, b| a * b)
     }
 
-    /// `x + value·a/b`.
+    /// `x + value·a/b`, where half types are rounded once. Floating tensors (K0103). Gradients: for all three.
     #[track_caller]
-    pub fn addcdiv(self, a: Tensor, b: Tensor, value: f64) -> Tensor {
-        self + a / b * value
+    pub fn addcdiv(self, a: Tensor, b: Tensor, value: impl Into<Scalar>) -> Tensor {
+        if !(self.dtype().is_float() || a.is_floating("addcdiv") && b.is_floating("addcdiv")) {
+            return Tensor::poison();
+        }
+        self.added("addcdiv", [a, b], value.into(), |a, b| a / b)
+    }
+
+    /// `x + value·f(a, b)` in the common dtype.
+    #[track_caller]
+    fn added(self, method: &str, [a, b]: [Tensor; 2], value: Scalar, f: fn(Tensor, Tensor) -> Tensor) -> Tensor {
+        let (Some(_), Some(_), Some(_)) = (self.value(), a.value(), b.value()) else { return Tensor::poison() };
+        let dtype = common_dtype(&[self, a, b]);
+        if value.beside(dtype) != dtype {
+            let message = format!("{method} needs a value that {dtype} holds: found {}", value.value());
+            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+        }
+        let wide = kiln_ir::accumulator(dtype);
+        let joined = f(a.to(wide), b.to(wide));
+        let joined = if value.value() == 1.0 { joined } else { joined * value };
+        (self.to(wide) + joined).to(dtype)
     }
 
     /// `value` where `mask` holds. The dtype stays; a number is converted to it, a tensor must have rank 0.
@@ -120,13 +142,14 @@ impl Tensor {
         value.to(self.dtype()).where_self(mask, self)
     }
 
-    /// Rounded to so many decimals, half to even; a negative number rounds to tens, hundreds, …. No gradient.
+    /// Rounded to so many decimals, half to even; a negative number rounds to tens, hundreds, …. Integers are
+    /// rounded to none (K0103). No gradient.
     #[track_caller]
     pub fn round_to(self, decimals: i32) -> Tensor {
         let scale = 10_f64.powi(decimals.abs());
         match decimals {
             0 => self.round(),
-            _ if !self.dtype().is_float() => self,
+            _ if !self.is_floating("round") => Tensor::poison(),
             1.. => (self * scale).round() / scale,
             _ => (self / scale).round() * scale,
         }

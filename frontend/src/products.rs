@@ -139,12 +139,15 @@ impl Tensor {
     /// `y[.., o] = Σᵢⱼ x₁[.., i]·w[o, i, j]·x₂[.., j] + b[o]`; the leading axes of both inputs are equal, w: `[out, in₁, in₂]`, b: `[out]`.
     ///
     /// Made as a linear map of the products `x₁[i]·x₂[j]`. K0102 for a weight that does not have three axes; K0101 for extents that do not
-    /// fit.
+    /// fit, K0103 for tensors of several dtypes.
     #[track_caller]
     pub fn bilinear(self, other: Tensor, weight: Tensor, bias: Option<Tensor>) -> Tensor {
         let (Some(_), Some(_), Some(_)) = (self.value(), other.value(), weight.value()) else {
             return Tensor::poison();
         };
+        if !Tensor::are_alike("bilinear", &[self, other, weight, bias.unwrap_or(weight)]) {
+            return Tensor::poison();
+        }
         let (x, y, w) = (self.shape(), other.shape(), weight.shape());
         let fault = |code, requirement: &str| {
             let message = format!("bilinear needs {requirement}: inputs {x} and {y}, weight {w}");

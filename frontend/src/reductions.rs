@@ -9,7 +9,7 @@ mod norms;
 mod softmax;
 mod statistics;
 
-use kiln_ir::{Code, DType, Diagnostic, Dim, ops};
+use kiln_ir::{DType, Dim, ops};
 
 use crate::Tensor;
 
@@ -114,10 +114,7 @@ impl Tensor {
     /// The axes of a reduction of real numbers.
     #[track_caller]
     pub(crate) fn floating_axes(self, op: &str, axes: &[i64]) -> Option<Vec<usize>> {
-        if self.value().is_some() && !self.dtype().is_float() {
-            let message = format!("{op} needs a floating dtype, found {}", self.ty());
-            let help = "convert it with `.to(DType::F32)`";
-            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
+        if !self.is_floating(op) {
             return None;
         }
         self.axes(op, axes)

@@ -71,6 +71,9 @@ impl Tensor {
             let message = format!("topk needs k of at most {extent}, the extent of axis {axis}: found {k}");
             return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), Tensor::poison());
         }
+        if !self.is_number("topk") {
+            return (Tensor::poison(), Tensor::poison());
+        }
         let order = self.order("topk", axis, largest);
         let first = Tensor::apply_as("topk", ops::Slice { axis, start: 0, length: k, step: 1 }, &[order]);
         (self.gather_as("topk", axis, first), first)

@@ -196,7 +196,10 @@ pub fn binary_cross_entropy_with(
     if !same_shape("binary_cross_entropy", "an input and a target", input, target) {
         return Tensor::poison();
     }
-    let losses = Tensor::apply(ops::BinaryCrossEntropy {}, &[input.to_float(), target.to(input.to_float().dtype())]);
+    if !Tensor::are_alike("binary_cross_entropy", &[input, target]) {
+        return Tensor::poison();
+    }
+    let losses = Tensor::apply(ops::BinaryCrossEntropy {}, &[input, target]);
     reduction.of(match weight {
         Some(weight) => losses * weight,
         None => losses,

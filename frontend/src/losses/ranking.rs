@@ -121,7 +121,15 @@ pub fn triplet_margin_loss_with(anchor: Tensor, positive: Tensor, negative: Tens
 #[track_caller]
 pub fn soft_margin_loss_with(input: Tensor, target: Tensor, reduction: Reduction) -> Tensor {
     let Some([x, y]) = aligned("soft_margin_loss", [input, target]) else { return Tensor::poison() };
-    reduction.of(-(x * y).logsigmoid())
+    if x.shape() != input.shape() {
+        let message =
+            format!("soft_margin_loss needs a target that broadcasts to its input: {} and {}", input.ty(), target.ty());
+        return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
+    }
+    if !input.is_floating("soft_margin_loss") {
+        return Tensor::poison();
+    }
+    reduction.of(-(x * y).logsigmoid().to(input.dtype()))
 }
 
 /// Whether all have one number of axes; a mistake is noted.

@@ -7,7 +7,7 @@ use kiln_ir::{Code, Diagnostic, Dim};
 
 use super::{Reduction, aligned, refused, same_shape};
 use crate::Tensor;
-use crate::arithmetic::broadcast_shape;
+use crate::arithmetic::{broadcast_shape, common_dtype};
 
 /// `w·(x - y)²`.
 ///
@@ -86,8 +86,10 @@ pub fn huber_loss_with(input: Tensor, target: Tensor, options: Huber) -> Tensor 
         return refused("huber_loss", "a positive delta", delta);
     }
     let Some([x, y]) = aligned("huber_loss", [input, target]) else { return Tensor::poison() };
+    let (x, y, dtype) = (x.wide(), y.wide(), common_dtype(&[x, y]));
     let (difference, distance) = (x - y, (x - y).abs());
     let losses = (difference.square() * 0.5).where_self(distance.le(delta), (distance - 0.5 * delta) * delta);
+    let losses = losses.to(dtype);
     match weight {
         None => reduction.of(losses),
         Some(weight) if same_shape("huber_loss", "an input and a weight", input, weight) => {
@@ -132,6 +134,9 @@ impl FromStr for KlReduction {
 /// Shapes: broadcast. Errors: K0101. Gradients: for both.
 #[track_caller]
 pub fn kl_div_with(input: Tensor, target: Tensor, reduction: KlReduction, log_target: bool) -> Tensor {
+    if !input.is_floating("kl_div") || !target.is_floating("kl_div") {
+        return Tensor::poison();
+    }
     let Some([x, y]) = aligned("kl_div", [input, target]) else { return Tensor::poison() };
     let losses = if log_target {
         y.exp() * (y - x)
@@ -218,10 +223,12 @@ pub fn gaussian_nll_loss_with(input: Tensor, target: Tensor, var: Tensor, option
     let var = match (of_var.as_slice(), of_input.as_slice()) {
         (var_dims, dims) if var_dims == dims => var,
         (var_dims, [dims @ .., _]) if var_dims == dims => var.unsqueeze(-1),
-        ([var_dims @ .., Dim::ONE], [dims @ .., _]) if var_dims == dims => var,
+        (var_dims, dims) if differ_at_a_one(var_dims, dims) => var,
         _ => {
             let (x, v) = (input.shape(), var.shape());
-            let message = format!("gaussian_nll_loss needs a variance an element or a row of the input: {v} for {x}");
+            let message = format!(
+                "gaussian_nll_loss needs a variance an element of the input, or one along one axis: {v} for {x}"
+            );
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
     };
@@ -232,4 +239,12 @@ pub fn gaussian_nll_loss_with(input: Tensor, target: Tensor, var: Tensor, option
         losses = losses + 0.5 * (2.0 * PI).ln();
     }
     reduction.of(losses.broadcast(&shape))
+}
+
+/// Whether the extents are equal but for one, which is 1 on the left.
+fn differ_at_a_one(ours: &[Dim], theirs: &[Dim]) -> bool {
+    let mut different = ours.iter().zip(theirs).filter(|(our, their)| our != their);
+    ours.len() == theirs.len()
+        && different.next().is_some_and(|(our, _)| *our == Dim::ONE)
+        && different.next().is_none()
 }

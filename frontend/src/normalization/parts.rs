@@ -27,15 +27,6 @@ impl Tensor {
         self.fixed_extents(method, 1).is_some()
     }
 
-    #[track_caller]
-    pub(super) fn is_floating(self, method: &str) -> bool {
-        if !self.dtype().is_float() {
-            let message = format!("{method} needs a floating dtype, found {}", self.ty());
-            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
-        }
-        self.dtype().is_float()
-    }
-
     /// Whether everything that is given for each channel is `[channels]`.
     #[track_caller]
     pub(super) fn has_channel_values(self, method: &str, running: Option<Running>, affine: Affine) -> bool {
@@ -50,8 +41,23 @@ impl Tensor {
                 Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
                 return false;
             }
+            if !self.takes(method, name, tensor) {
+                return false;
+            }
         }
         true
+    }
+
+    /// Whether an operand has the dtype of this input, or f32 beside a half type; a mistake is noted.
+    #[track_caller]
+    fn takes(self, method: &str, name: &str, operand: Tensor) -> bool {
+        let fits = operand.dtype() == self.dtype() || self.dtype().is_half() && operand.dtype() == DType::F32;
+        if !fits {
+            let message =
+                format!("{method} needs a `{name}` of {}, as its input: found {}", self.dtype(), operand.ty());
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help("convert it with `.to(dtype)`"));
+        }
+        fits
     }
 
     /// Whether there is more than one element to take statistics of.
@@ -87,6 +93,12 @@ impl Tensor {
             let message = format!("{method} needs a last shape of {shape:?}: `{name}` is {}", tensor.ty());
             Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
             return None;
+        }
+        for (name, tensor) in [("weight", affine.weight), ("bias", affine.bias)] {
+            let tensor = tensor.filter(|tensor| tensor.value().is_some());
+            if tensor.is_some_and(|tensor| !self.takes(method, name, tensor)) {
+                return None;
+            }
         }
         Some((self.rank() - shape.len()..self.rank()).collect())
     }

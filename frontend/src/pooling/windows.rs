@@ -140,13 +140,19 @@ fn adaptive_window(at: usize, input: usize, output: usize) -> std::ops::Range<us
 pub(crate) fn adaptive_avg_pool<const N: usize>(method: &str, x: Tensor, output: OutputSize<N>) -> Tensor {
     let (x, added) = x.as_batch(N + 1);
     let Some(input) = spatial_extents::<N>(method, x) else { return Tensor::poison() };
+    if !x.is_floating(method) {
+        return Tensor::poison();
+    }
     let output = output.of(input);
-    let mut sum = x;
+    let mut sum = x.wide();
     for (axis, &windows) in output.iter().enumerate() {
         sum = adaptive_sum(method, sum, axis + 2, windows);
     }
+    if sum.value().is_none() {
+        return sum;
+    }
     let count = |axis: usize, at: usize| adaptive_window(at, input[axis], output[axis]).len();
-    divided_by_counts(sum, &count).without_batch(added)
+    divided_by_counts(sum, &count).to(x.dtype()).without_batch(added)
 }
 
 /// The sum of each adaptive window of an axis; windows of one size side by side are a view of it.

@@ -59,18 +59,29 @@ impl Tensor {
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         let mut result = self;
-        for (n, pair) in widths.chunks_exact(2).enumerate().filter(|(_, pair)| **pair != [0, 0]) {
+        for (n, pair) in widths.as_chunks().0.iter().copied().enumerate().filter(|(_, pair)| *pair != [0_i64; 2]) {
             let axis = -1 - n as i64;
             let Some((_, extent)) = result.fixed_axis("pad", axis) else { return Tensor::poison() };
-            let taken = pair.iter().map(|width| width.min(&0).unsigned_abs() as usize).sum::<usize>();
-            let Some(left) = extent.checked_sub(taken) else {
+            let (taken, added) = (pair.map(|width| width.min(0)), pair.map(|width| width.max(0) as usize));
+            if extent as i64 + pair[0] + pair[1] < 0 {
                 let message = format!("pad needs no more positions to take away than there are: {pair:?} and {extent}");
                 return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+            }
+            // The copies of `Reflect` and `Replicate` are of positions of the whole axis, those of `Circular` of what is kept.
+            result = match mode {
+                PadMode::Reflect | PadMode::Replicate => result.pad_axis(axis, added, mode, value).without(axis, taken),
+                PadMode::Constant | PadMode::Circular => result.without(axis, taken).pad_axis(axis, added, mode, value),
             };
-            let kept = result.narrow(axis, -pair[0].min(0), left);
-            result = kept.pad_axis(axis, [pair[0].max(0) as usize, pair[1].max(0) as usize], mode, value);
         }
         result
+    }
+
+    /// An axis without the positions that negative widths take away.
+    #[track_caller]
+    fn without(self, axis: i64, [low, high]: [i64; 2]) -> Tensor {
+        let Some((_, extent)) = self.fixed_axis("pad", axis) else { return Tensor::poison() };
+        let left = (extent as i64 + low + high).max(0) as usize;
+        if left == extent { self } else { self.narrow(axis, -low, left) }
     }
 
     /// Padding of one axis, by a mode or a value.

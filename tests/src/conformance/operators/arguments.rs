@@ -7,6 +7,7 @@ use kiln::prelude::*;
 use kiln::{Code, Diagnostic, Operand, Scalar};
 
 use super::file::Argument;
+use super::rows::Results;
 
 /// Why a row gives no results.
 #[derive(Debug)]
@@ -81,7 +82,11 @@ impl<'a> Args<'a> {
         let key = match argument {
             Argument::Tensor(key) => key,
             Argument::Zeros(..) => path,
-            _ => return Err(self.wrong(path, "a tensor")),
+            // Rust's types do not take a number for a tensor.
+            _ => {
+                let message = format!("{} needs a tensor for `{path}`: found {argument:?}", self.op);
+                return Err(Diagnostic::new(Code::BadArgument, message).into());
+            }
         };
         self.tensors.get(key).copied().ok_or_else(|| self.wrong(path, "a tensor"))
     }
@@ -102,7 +107,10 @@ impl<'a> Args<'a> {
         match (self.either(a)?, self.either(b)?) {
             (Either::Tensor(a), b) => Ok((a, b.like(a))),
             (a, Either::Tensor(b)) => Ok((a.like(b), b)),
-            _ => Err(self.wrong(a, "a tensor beside a number")),
+            _ => {
+                let message = format!("{} needs a tensor for `{a}` or `{b}`: found two numbers", self.op);
+                Err(Diagnostic::new(Code::BadArgument, message).into())
+            }
         }
     }
 
@@ -205,6 +213,16 @@ impl<'a> Args<'a> {
             Some(Argument::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    /// What `function` makes of a tensor, both in the dtype that is asked for.
+    pub fn typed(&self, name: &str, function: impl FnOnce(Tensor) -> Result<Tensor, Stop>) -> Result<Results, Stop> {
+        let x = self.tensor(name)?;
+        Ok(match self.dtype("dtype")? {
+            Some(dtype) => function(x.to(dtype))?.to(dtype),
+            None => function(x)?,
+        }
+        .into())
     }
 
     /// A dtype that may be absent.

@@ -1,7 +1,7 @@
 //! Elements by index and by order.
 
 use kiln::prelude::*;
-use kiln::{At, EmbeddingOptions, Operand, Reduce};
+use kiln::{At, EmbeddingOptions, Reduce};
 
 use super::super::arguments::{Args, Stop};
 use super::super::file::Argument;
@@ -16,8 +16,11 @@ pub const ROWS: &[Row] = &[
     }),
     ("gather", |a| Ok(a.tensor("input")?.gather(a.int("dim", 0)?, a.tensor("index")?).into())),
     ("scatter", |a| {
-        let source = if a.get("src").is_some() { "src" } else { "value" };
-        let source = a.either(source)?.like(a.tensor("input")?);
+        let input = a.tensor("input")?;
+        let source = match a.signature {
+            0 => a.tensor("src")?,
+            _ => Tensor::full(a.number("value", 0.0)?, input.dtype()),
+        };
         scattered(a, source, a.text("reduce"))
     }),
     ("scatter_add", |a| scattered(a, a.tensor("src")?, Some("add"))),
@@ -26,12 +29,9 @@ pub const ROWS: &[Row] = &[
     ("sort", |a| Ok(a.tensor("input")?.sort(a.int("dim", -1)?, a.flag("descending", false)?).into())),
     ("argsort", |a| Ok(a.tensor("input")?.argsort(a.int("dim", -1)?, a.flag("descending", false)?).into())),
     ("topk", |a| Ok(a.tensor("input")?.topk(a.count("k", 0)?, a.int("dim", -1)?, a.flag("largest", true)?).into())),
-    ("cumsum", |a| Ok(typed(a)?.cumsum(a.int("dim", 0)?).into())),
-    ("cumprod", |a| Ok(typed(a)?.cumprod(a.int("dim", 0)?).into())),
-    ("prod", |a| {
-        let axes = a.ints("dim")?.unwrap_or_default();
-        Ok(typed(a)?.prod(&axes, a.flag("keepdim", false)?).into())
-    }),
+    ("cumsum", |a| a.typed("input", |x| Ok(x.cumsum(a.int("dim", 0)?)))),
+    ("cumprod", |a| a.typed("input", |x| Ok(x.cumprod(a.int("dim", 0)?)))),
+    ("prod", |a| a.typed("input", |x| Ok(x.prod(&a.ints("dim")?.unwrap_or_default(), a.flag("keepdim", false)?)))),
     ("nn.functional.one_hot", |a| Ok(a.tensor("tensor")?.one_hot(a.count("num_classes", 0)?).into())),
     ("nn.functional.embedding", |a| {
         let options = EmbeddingOptions {
@@ -54,12 +54,6 @@ fn scattered(a: &Args<'_>, source: Tensor, reduce: Option<&str>) -> Result<Resul
         Some(_) => return Err(a.wrong("reduce", "add or multiply")),
     }
     .into())
-}
-
-/// The input in the dtype that is asked for.
-fn typed(a: &Args<'_>) -> Result<Tensor, Stop> {
-    let input = a.tensor("input")?;
-    Ok(a.dtype("dtype")?.map_or(input, |dtype| input.to(dtype)))
 }
 
 fn subscript(a: &Args<'_>, item: &Argument, path: &str) -> Result<At, Stop> {

@@ -77,10 +77,10 @@ pub const ROWS: &[Row] = &[
     ("masked_fill", |a| Ok(a.tensor("input")?.masked_fill(a.tensor("mask")?, a.either("value")?).into())),
     ("lerp", |a| Ok(a.tensor("input")?.lerp(a.tensor("end")?, a.either("weight")?).into())),
     ("addcmul", |a| {
-        Ok(a.tensor("input")?.addcmul(a.tensor("tensor1")?, a.tensor("tensor2")?, a.number("value", 1.0)?).into())
+        Ok(a.tensor("input")?.addcmul(a.tensor("tensor1")?, a.tensor("tensor2")?, a.scalar("value", 1)?).into())
     }),
     ("addcdiv", |a| {
-        Ok(a.tensor("input")?.addcdiv(a.tensor("tensor1")?, a.tensor("tensor2")?, a.number("value", 1.0)?).into())
+        Ok(a.tensor("input")?.addcdiv(a.tensor("tensor1")?, a.tensor("tensor2")?, a.scalar("value", 1)?).into())
     }),
 ];
 

@@ -1,6 +1,5 @@
 //! Reductions, and what is made of them.
 
-use kiln::prelude::*;
 use kiln::{Code, Diagnostic};
 
 use super::super::arguments::{Args, Stop};
@@ -9,8 +8,8 @@ use super::Row;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    ("sum", |a| Ok(input(a, "input")?.sum(&axes(a)?, keep(a)?).into())),
-    ("mean", |a| Ok(input(a, "input")?.mean(&axes(a)?, keep(a)?).into())),
+    ("sum", |a| a.typed("input", |x| Ok(x.sum(&axes(a)?, keep(a)?)))),
+    ("mean", |a| a.typed("input", |x| Ok(x.mean(&axes(a)?, keep(a)?)))),
     ("amax", |a| Ok(a.tensor("input")?.amax(&axes(a)?, keep(a)?).into())),
     ("amin", |a| Ok(a.tensor("input")?.amin(&axes(a)?, keep(a)?).into())),
     ("max", |a| {
@@ -47,20 +46,14 @@ pub const ROWS: &[Row] = &[
                 return Err(Diagnostic::new(Code::BadArgument, message).into());
             }
         };
-        Ok(input(a, "input")?.norm(order, &axes(a)?, keep(a)?).into())
+        a.typed("input", |x| Ok(x.norm(order, &axes(a)?, keep(a)?)))
     }),
-    ("linalg.vector_norm", |a| Ok(input(a, "x")?.vector_norm(a.number("ord", 2.0)?, &axes(a)?, keep(a)?).into())),
+    ("linalg.vector_norm", |a| a.typed("x", |x| Ok(x.vector_norm(a.number("ord", 2.0)?, &axes(a)?, keep(a)?)))),
     ("logsumexp", |a| Ok(a.tensor("input")?.logsumexp(&axes(a)?, keep(a)?).into())),
-    ("softmax", |a| Ok(input(a, "input")?.softmax(a.int("dim", -1)?).into())),
-    ("log_softmax", |a| Ok(input(a, "input")?.log_softmax(a.int("dim", -1)?).into())),
-    ("nn.functional.softmin", |a| Ok(input(a, "input")?.softmin(a.int("dim", -1)?).into())),
+    ("softmax", |a| a.typed("input", |x| Ok(x.softmax(a.int("dim", -1)?)))),
+    ("log_softmax", |a| a.typed("input", |x| Ok(x.log_softmax(a.int("dim", -1)?)))),
+    ("nn.functional.softmin", |a| a.typed("input", |x| Ok(x.softmin(a.int("dim", -1)?)))),
 ];
-
-/// The tensor in the dtype that is asked for.
-fn input(a: &Args<'_>, name: &str) -> Result<Tensor, Stop> {
-    let x = a.tensor(name)?;
-    Ok(a.dtype("dtype")?.map_or(x, |dtype| x.to(dtype)))
-}
 
 fn axes(a: &Args<'_>) -> Result<Vec<i64>, Stop> {
     Ok(a.ints("dim")?.unwrap_or_default())
