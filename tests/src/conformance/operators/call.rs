@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use kiln::prelude::*;
 use kiln::runtime::{Input, Trainer};
@@ -15,8 +16,13 @@ use super::arguments::{Args, Stop};
 use super::file::{Argument, Case, ErrorCase, Expected};
 use super::rows::{self, Results};
 
-/// Checks a case.
-pub fn check(op: &str, case: &Case, file: &TensorFile) -> Result<Outcome, ReadError> {
+/// Checks a case. What it took to compile goes to `compile_times`.
+pub fn check(
+    op: &str,
+    case: &Case,
+    file: &TensorFile,
+    compile_times: &mut Vec<Duration>,
+) -> Result<Outcome, ReadError> {
     let mut checks = Checks::default();
     let inputs = inputs(&case.args, file)?;
     let differentiated: Vec<&str> = case.grads.iter().map(|grad| grad.of.as_str()).collect();
@@ -34,6 +40,7 @@ pub fn check(op: &str, case: &Case, file: &TensorFile) -> Result<Outcome, ReadEr
         Ok(run) => run,
         Err(error) => return Ok(Outcome::Failed(vec![error.to_string()])),
     };
+    compile_times.push(run.compile_time);
     let count = case.outputs.len() + case.mutated.len();
     for (at, output) in case.outputs.iter().enumerate() {
         let key = output.reference.as_ref().unwrap_or(&output.tensor);
@@ -161,6 +168,8 @@ fn inputs(arguments: &BTreeMap<String, Argument>, file: &TensorFile) -> Result<B
 /// A call that has run.
 struct Run<'f> {
     trainer: Trainer,
+    /// From the traced graph to machine code in memory.
+    compile_time: Duration,
     file: &'f TensorFile,
 }
 
@@ -180,8 +189,9 @@ impl<'f> Run<'f> {
             };
             given.insert(name.to_owned(), elements);
         }
-        let compiler = Compiler::new();
+        let (compiler, start) = (Compiler::new(), Instant::now());
         let mut trainer = compiler.compile_traced(traced)?.jit(&compiler)?;
+        let compile_time = start.elapsed();
         for (name, elements) in &given {
             // What is data is given with the call; what the function does not depend on has no slot.
             if let Ok(mut slot) = trainer.slot_mut(name) {
@@ -192,7 +202,7 @@ impl<'f> Run<'f> {
         let names = slots.map(|&slot| &*trainer.program().slots[slot as usize].name);
         let inputs: Vec<Input<'_>> = names.map(|name| given[name].input()).collect();
         trainer.run(entry, &inputs)?;
-        Ok(Run { trainer, file })
+        Ok(Run { trainer, compile_time, file })
     }
 
     /// Compares an output with the tensor of a key, whose elements may be stored in a wider dtype than the output has.

@@ -9,6 +9,7 @@ mod rows;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::file::OperatorFile;
 use super::tensors::{ReadError, TensorFile, entries, read_json};
@@ -19,14 +20,14 @@ use super::{Options, Outcome, Tally};
 /// # Errors
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
-    let (mut cases, mut errors) = (Tally::default(), Tally::default());
+    let (mut cases, mut errors, mut compile_times) = (Tally::default(), Tally::default(), Vec::new());
     let is_case_file = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
     for path in entries(folder)?.iter().filter(is_case_file).filter(|path| options.selects(path)) {
         let file: OperatorFile = read_json(path)?;
         let tensors = TensorFile::read(&path.with_extension("safetensors"))?;
         let (mut passed, mut refused, mut faults) = (Tally::default(), Tally::default(), Vec::new());
         for case in &file.cases {
-            let outcome = guarded(|| call::check(&file.op, case, &tensors))?;
+            let outcome = guarded(|| call::check(&file.op, case, &tensors, &mut compile_times))?;
             passed.add(&outcome);
             faults.extend(fault(&case.id, &outcome));
         }
@@ -42,7 +43,18 @@ pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Resul
         cases += passed;
         errors += refused;
     }
+    if let Some(times) = summary(compile_times) {
+        writeln!(out, "operators: {times}").map_err(ReadError::Output)?;
+    }
     Ok((cases, errors))
+}
+
+/// How long the programs took to compile.
+fn summary(mut times: Vec<Duration>) -> Option<String> {
+    times.sort();
+    let milliseconds = |rank: usize| times.get(rank).map(|time| 1e3 * time.as_secs_f64());
+    let (median, high) = (milliseconds(times.len() / 2)?, milliseconds(times.len() * 9 / 10)?);
+    Some(format!("{} programs compiled, {median:.1} ms at the median, 90 % within {high:.1} ms", times.len()))
 }
 
 /// A panic is a failure of the case, not of the run.
