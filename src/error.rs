@@ -85,7 +85,7 @@ fn render(diagnostic: &Diagnostic) -> Option<String> {
         message: format!("error[{}]: {}", diagnostic.code, diagnostic.message),
         code: None,
         severity: None,
-        help: diagnostic.help.clone(),
+        help: diagnostic.help.clone().map(String::from),
         url: None,
         labels: Some(vec![LabeledSpan::new(Some(module), start, length)]),
     };

@@ -173,7 +173,7 @@ impl Trace {
         let name = op.name();
         let mut place = self.place(location);
         if method != name {
-            place.method = method.to_owned();
+            place.method = Some(method.into());
         }
         let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
         match self.graph.add(op, operands, &hint, &place) {

@@ -14,7 +14,7 @@ pub struct Diagnostic {
     /// The line at fault.
     pub place: Place,
     /// What to do about it.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
 }
 
 impl Diagnostic {
@@ -31,7 +31,7 @@ impl Diagnostic {
 
     /// With a way out.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 }

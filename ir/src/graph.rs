@@ -44,7 +44,7 @@ pub struct Node {
 impl Node {
     /// What the user called and where, for messages: `embedding at model.rs:12:9 in tokens`.
     pub fn site(&self) -> String {
-        let name = if self.place.method.is_empty() { self.op.name() } else { &self.place.method };
+        let name = self.place.method.as_deref().unwrap_or_else(|| self.op.name());
         if self.place.is_none() { name.to_owned() } else { format!("{name} at {}", self.place) }
     }
 }

@@ -16,14 +16,13 @@ pub struct Place {
     pub column: u32,
     /// The module path, as in `layer1.0.conv1`; empty at the root.
     pub module: String,
-    /// What the user called there; empty where that is the op's own name. Messages of steps that fail say it.
-    pub method: String,
+    /// What the user called there, where that is not the op's own name. Messages of steps that fail say it.
+    pub method: Option<Box<str>>,
 }
 
 impl Place {
     /// No place: the value comes from no line of the user's.
-    pub const NONE: Place =
-        Place { file: String::new(), line: 0, column: 0, module: String::new(), method: String::new() };
+    pub const NONE: Place = Place { file: String::new(), line: 0, column: 0, module: String::new(), method: None };
 
     /// The place of a `#[track_caller]` caller.
     pub fn of(location: &Location<'_>, module: &str) -> Place {
@@ -32,13 +31,13 @@ impl Place {
             line: location.line(),
             column: location.column(),
             module: module.to_owned(),
-            method: String::new(),
+            method: None,
         }
     }
 
     /// The line alone, whatever was called there.
     pub fn without_method(&self) -> Place {
-        Place { method: String::new(), ..self.clone() }
+        Place { method: None, ..self.clone() }
     }
 
     /// Whether this is no place.

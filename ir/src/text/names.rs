@@ -56,7 +56,7 @@ pub(super) fn place_text(place: &Place) -> String {
         "" => String::new(),
         name => format!(" {word} {}", name_text(name)),
     };
-    let (module, method) = (part("in", &place.module), part("as", &place.method));
+    let (module, method) = (part("in", &place.module), part("as", place.method.as_deref().unwrap_or_default()));
     format!("@{file}:{}:{}{module}{method}", place.line, place.column)
 }
 
@@ -107,14 +107,14 @@ mod tests {
     #[test]
     fn every_place_comes_back() {
         let places = [
-            ("src/lenet.rs", "layer1.0", "linear"),
-            ("", "", ""),
-            ("my file.rs", "0", ""),
-            (r"C:\a.rs", "in", "as"),
-            ("a.rs", "", "f32"),
+            ("src/lenet.rs", "layer1.0", Some("linear")),
+            ("", "", None),
+            ("my file.rs", "0", None),
+            (r"C:\a.rs", "in", Some("as")),
+            ("a.rs", "", Some("f32")),
         ];
         for (file, module, method) in places {
-            let [file, module, method] = [file, module, method].map(str::to_owned);
+            let ([file, module], method) = ([file, module].map(str::to_owned), method.map(Box::from));
             let place = Place { file, line: 3, column: 7, module, method };
             let text = place_text(&place);
             let mut cursor = Cursor::new(&text, "t.kir").unwrap();

@@ -81,7 +81,7 @@ impl Cursor<'_> {
         let (file, line, column) = (file.clone(), *line, *column);
         self.advance();
         let module = if self.eat_word("in") { self.name("a module path")? } else { String::new() };
-        let method = if self.eat_word("as") { self.name("a method")? } else { String::new() };
+        let method = if self.eat_word("as") { Some(self.name("a method")?.into()) } else { None };
         Ok(Some(Place { file, line, column, module, method }))
     }
 

@@ -97,7 +97,7 @@ fn dim(random: &mut Random) -> Dim {
 fn place(random: &mut Random) -> Place {
     let file = random.pick(&["src/lenet.rs", "my model.rs", ""]).to_string();
     let module = random.pick(&["", "conv1", "layer1.0", "0"]).to_string();
-    let method = random.pick(&["", "", "linear", "as"]).to_string();
+    let method = random.pick(&[None, None, Some("linear"), Some("as")]).map(Box::from);
     Place { file, line: random.below(100) as u32, column: random.below(80) as u32, module, method }
 }
 
