@@ -168,9 +168,14 @@ impl Tensor {
         axes.iter().rev().fold(x, |x, &axis| Tensor::apply(ops::Prod { axis, keep }, &[x]))
     }
 
-    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
+    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step; labels without
+    /// classes are K0105. No gradient.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor {
+        if classes == 0 && self.value().is_some() && self.shape().count() != Dim::fixed(0) {
+            let message = format!("one_hot needs at least one class for its labels: found 0 for {}", self.ty());
+            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+        }
         self.is_class(classes).to(DType::I64)
     }
 
@@ -321,11 +326,12 @@ impl Tensor {
         let index = index.lifted();
         let Some(axis) = self.axis(method, axis) else { return Tensor::poison() };
         let src = if src.rank() == 0 { src.broadcast(&index.shape()) } else { src.cut_to(method, &index, self.rank()) };
-        // Half types do not hold long sums and products.
+        // Half types do not hold long sums and products; those of truth values are counts, and true where they are not 0.
         let sums = matches!(combine, Combine::Add | Combine::Multiply);
         let dtype = self.dtype();
         let wide = match dtype {
             DType::F16 | DType::BF16 if sums => DType::F32,
+            DType::Bool if sums => DType::I64,
             dtype => dtype,
         };
         let src = if src.dtype() == dtype { src.to(wide) } else { src };
