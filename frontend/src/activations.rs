@@ -198,12 +198,11 @@ impl Tensor {
         }
     }
 
-    /// A number in the dtype of the tensor, which C's conversion cuts to an integer where that is one.
+    /// A number in the dtype of the tensor.
     #[track_caller]
     fn constant(self, method: &str, value: f64) -> Option<Tensor> {
         self.value()?;
-        let held = if self.dtype().is_float() { value } else { value.trunc() };
-        self.is_number(method).then(|| Tensor::full(held, self.dtype()))
+        if self.is_number(method) { Some(Tensor::full(value, self.dtype())) } else { None }
     }
 
     /// `a·σ(b)`, where `a` and `b` are the halves of the input on an axis. PyTorch's default: the last.

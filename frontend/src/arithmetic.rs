@@ -94,9 +94,14 @@ impl Neg for Tensor {
 }
 
 impl Tensor {
-    /// One number, as a tensor of rank 0 that broadcasts.
+    /// One number, as a tensor of rank 0 that broadcasts. For integers it is cut to one, as C converts it; for `bool` it is whether it is not 0.
     #[track_caller]
     pub fn full(value: f64, dtype: DType) -> Tensor {
+        let value = match dtype {
+            DType::Bool => f64::from(u8::from(value != 0.0)),
+            _ if dtype.is_integer() => value.trunc(),
+            _ => value,
+        };
         Tensor::apply(ops::Full { value: Number::new(value), dtype, shape: Vec::new() }, &[])
     }
 

@@ -92,9 +92,14 @@ impl Tensor {
         rows.shaped("embedding", shape)
     }
 
-    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step. No gradient.
+    /// 1 where the last position is the label, 0 elsewhere: `i64[.., classes]`. A label outside `0..classes` stops the step; labels without
+    /// classes are K0105. No gradient.
     #[track_caller]
     pub fn one_hot(self, classes: usize) -> Tensor {
+        if classes == 0 && self.value().is_some() && self.shape().count() != Dim::fixed(0) {
+            let message = format!("one_hot needs at least one class for its labels: found 0 for {}", self.ty());
+            return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
+        }
         self.is_class("one_hot", classes).to(DType::I64)
     }
 

@@ -73,6 +73,10 @@ impl Tensor {
         if self.value().is_some() && self.shape().count() == Dim::fixed(0) {
             return (self, None);
         }
+        if options.training && options.eps <= 0.0 {
+            let message = format!("batch_norm needs a positive eps in training: found {}", options.eps);
+            return (Tensor::mistake(Diagnostic::new(Code::BadArgument, message)), None);
+        }
         let axes: Vec<usize> = (0..self.rank()).filter(|&axis| axis != 1).collect();
         let checked = self.has_channels("batch_norm", 2)
             && self.has_channel_values("batch_norm", running, affine)
@@ -140,6 +144,12 @@ impl Tensor {
     #[track_caller]
     pub fn layer_norm(self, shape: &[usize], affine: Affine, eps: f64) -> Tensor {
         let Some(axes) = self.last_axes("layer_norm", shape, affine) else { return Tensor::poison() };
+        for (name, operand) in [("weight", affine.weight), ("bias", affine.bias)] {
+            match operand.filter(|operand| operand.value().is_some()) {
+                Some(operand) if !self.takes("layer_norm", name, operand) => return Tensor::poison(),
+                _ => {}
+            }
+        }
         let x = self.to_wide();
         let (mean, var) = x.statistics(&axes);
         x.normalized(mean, var, eps).affine(affine).to(self.dtype())
@@ -194,6 +204,9 @@ impl Tensor {
     pub fn local_response_norm(self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         if !self.has_channels("local_response_norm", 3) {
             return Tensor::poison();
+        }
+        if self.shape().count() == Dim::fixed(0) {
+            return self;
         }
         if size == 0 {
             let message = "local_response_norm needs a size of at least 1: found 0".to_owned();

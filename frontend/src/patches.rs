@@ -62,6 +62,10 @@ impl Tensor {
     pub fn im2col(self, patches: Patches) -> Tensor {
         let (x, added) = self.as_batch(3);
         let Some(&[h, w]) = x.extents_of("unfold", 4).as_deref() else { return Tensor::poison() };
+        if x.shape().0[1..].contains(&Dim::fixed(0)) {
+            let message = format!("unfold needs channels and positions in its input: found {}", self.ty());
+            return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
+        }
         let counts = match patches.counts("unfold", [h, w]) {
             Ok(counts) => counts,
             Err(diagnostic) => return Tensor::mistake(diagnostic),

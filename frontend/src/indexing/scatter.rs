@@ -79,11 +79,12 @@ impl Tensor {
         let index = index.lifted();
         let Some(axis) = self.axis(method, axis) else { return Tensor::poison() };
         let src = if src.rank() == 0 { src.broadcast(&index.shape()) } else { src.cut_to(method, &index, self.rank()) };
-        // Half types do not hold long sums and products.
+        // Half types do not hold long sums and products; those of truth values are counts, and true where they are not 0.
         let sums = matches!(combine, Combine::Add | Combine::Multiply);
         let dtype = self.dtype();
         let wide = match dtype {
             DType::F16 | DType::BF16 if sums => DType::F32,
+            DType::Bool if sums => DType::I64,
             dtype => dtype,
         };
         let src = if src.dtype() == dtype { src.to(wide) } else { src };

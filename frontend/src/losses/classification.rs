@@ -104,6 +104,9 @@ fn class_count(x: Tensor) -> usize {
 fn class_weights(op: &str, x: Tensor, weight: Option<Tensor>) -> Option<Tensor> {
     let Some(weight) = weight else { return Some(Tensor::full(1.0, x.dtype())) };
     weight.value()?;
+    if !Tensor::are_alike(op, &[x, weight]) {
+        return None;
+    }
     let classes = class_count(x);
     if weight.shape().0 == [Dim::fixed(classes)] {
         return Some(weight);
@@ -225,7 +228,10 @@ pub fn binary_cross_entropy_with_logits_with(input: Tensor, target: Tensor, opti
     if !same_shape("binary_cross_entropy_with_logits", "an input and a target", input, target) {
         return Tensor::poison();
     }
-    let (x, y) = (input.to_float(), target.to_float());
+    if !input.is_floating("binary_cross_entropy_with_logits") {
+        return Tensor::poison();
+    }
+    let (x, y) = (input, target.to_float());
     let scale = match options.pos_weight {
         Some(positive) => (positive - 1.0) * y + 1.0,
         None => Tensor::full(1.0, x.dtype()),

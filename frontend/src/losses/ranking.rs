@@ -30,7 +30,10 @@ pub fn margin_ranking_loss_with(
     margin: f64,
     reduction: Reduction,
 ) -> Tensor {
-    if !same_rank("margin_ranking_loss", [input1, input2, target]) {
+    if !same_rank("margin_ranking_loss", [input1, input2, target])
+        || !input1.is_number("margin_ranking_loss")
+        || !input2.is_number("margin_ranking_loss")
+    {
         return Tensor::poison();
     }
     let Some([a, b, y]) = aligned("margin_ranking_loss", [input1, input2, target]) else { return Tensor::poison() };
@@ -54,9 +57,10 @@ pub fn cosine_embedding_loss_with(
     if target.value().is_none() {
         return target;
     }
-    if target.rank() > 1 || a.rank() != target.rank() + 1 {
+    if target.rank() > 1 || [input1, input2].iter().any(|input| input.rank() != target.rank() + 1) {
         let requirement = "inputs [batch, features] and a target [batch], or [features] and []";
-        let message = format!("cosine_embedding_loss needs {requirement}: {} and {}", a.ty(), target.ty());
+        let message =
+            format!("cosine_embedding_loss needs {requirement}: {}, {} and {}", input1.ty(), input2.ty(), target.ty());
         return Tensor::mistake(Diagnostic::new(Code::RankMismatch, message));
     }
     let squares = (a.square().sum(&[-1], false) + EPS) * (b.square().sum(&[-1], false) + EPS);

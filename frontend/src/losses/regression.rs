@@ -23,6 +23,9 @@ pub fn mse_loss_with(input: Tensor, target: Tensor, weight: Option<Tensor>, redu
 /// Shapes: input and target broadcast; weight as the input. The mean divides by the sum of the weights. Errors: K0101.
 #[track_caller]
 pub fn l1_loss_with(input: Tensor, target: Tensor, weight: Option<Tensor>, reduction: Reduction) -> Tensor {
+    if !input.is_number("l1_loss") || !target.is_number("l1_loss") {
+        return Tensor::poison();
+    }
     let Some([x, y]) = aligned("l1_loss", [input, target]) else { return Tensor::poison() };
     weighted("l1_loss", (x - y).abs(), input, weight, reduction)
 }

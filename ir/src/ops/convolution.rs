@@ -69,7 +69,7 @@ impl Geometry<'_> {
 
     /// The extent of an output axis, or `None` when the window does not fit.
     fn output_extent(&self, axis: usize, input: usize, kernel: usize) -> Option<usize> {
-        let window = self.dilation[axis] * kernel.checked_sub(1)? + 1;
+        let window = self.dilation[axis].saturating_mul(kernel.checked_sub(1)?).saturating_add(1);
         Some((input + 2 * self.padding[axis]).checked_sub(window)? / self.stride[axis] + 1)
     }
 

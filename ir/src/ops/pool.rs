@@ -28,20 +28,24 @@ impl Window<'_> {
             let requirement = format!("kernel, stride and dilation of at least 1 for each of {spatial} axes");
             return Err(checks::argument(self.name, &requirement));
         }
-        let span = |axis: usize| self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > span(axis) / 2) {
-            let requirement = format!("padding of at most half the kernel: {} and {}", self.padding[axis], span(axis));
+        if let Some(axis) = (0..spatial).find(|&axis| self.padding[axis] > self.span(axis) / 2) {
+            let (padding, span) = (self.padding[axis], self.span(axis));
+            let requirement = format!("padding of at most half the kernel: {padding} and {span}");
             return Err(checks::argument(self.name, &requirement));
         }
         Ok(())
+    }
+
+    /// How many positions the window reaches over; what no input could hold stays that large.
+    fn span(&self, axis: usize) -> usize {
+        self.dilation[axis].saturating_mul(self.kernel[axis] - 1).saturating_add(1)
     }
 
     /// The extents of the output: PyTorch's formula; with `ceil` the last window must still begin inside the input or its left padding.
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, Diagnostic> {
         let extent = |axis: usize| {
             let (size, padding, stride) = (input[axis], self.padding[axis], self.stride[axis]);
-            let window = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            let room = (size + 2 * padding).checked_sub(window)?;
+            let room = (size + 2 * padding).checked_sub(self.span(axis))?;
             let extent = if self.ceil { room.div_ceil(stride) + 1 } else { room / stride + 1 };
             Some(if self.ceil && (extent - 1) * stride >= size + padding { extent - 1 } else { extent })
         };

@@ -10,7 +10,8 @@ macro_rules! windowed {
         impl $name {
             /// The number of windows along the n-th axis, of which there are `extent` positions.
             fn count(&self, n: usize, extent: usize) -> Result<usize, Diagnostic> {
-                let span = self.dilation[n] * self.size[n].saturating_sub(1) + usize::from(self.size[n] > 0);
+                let span =
+                    self.dilation[n].saturating_mul(self.size[n].saturating_sub(1)).saturating_add(1.min(self.size[n]));
                 let room = extent.checked_sub(span).ok_or_else(|| {
                     checks::argument($name::TEXT, &format!("windows that fit: they span {span} of {extent} positions"))
                 })?;

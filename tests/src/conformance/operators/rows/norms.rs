@@ -1,6 +1,7 @@
 //! Normalisation.
 
 use kiln::functional::*;
+use kiln::{Code, Diagnostic};
 
 use super::super::arguments::{Args, Stop};
 use super::{Results, Row};
@@ -37,6 +38,10 @@ fn affine(a: &Args<'_>) -> Result<Affine, Stop> {
 
 fn running(a: &Args<'_>) -> Result<Option<Running>, Stop> {
     let (mean, var) = (a.optional_tensor("running_mean")?, a.optional_tensor("running_var")?);
+    if mean.is_some() != var.is_some() {
+        let message = format!("{} needs `running_mean` and `running_var`, or neither", a.op);
+        return Err(Diagnostic::new(Code::BadArgument, message).into());
+    }
     Ok(mean.zip(var).map(|(mean, var)| Running { mean, var }))
 }
 
