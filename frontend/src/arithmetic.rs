@@ -42,9 +42,9 @@ macro_rules! methods {
         #[doc = concat!("Elementwise [`", $text, "`](ops::", stringify!($op), ") with a tensor or a number: its formula and gradients stand there. Integers become `f32`.")]
         #[track_caller]
         pub fn $method(self, other: impl Operand) -> Tensor {
-            let this = self.to_float();
-            let other = other.like(this).to_float();
-            broadcast_apply(ops::$op {}, this, other)
+            let other = other.like(self);
+            let (this, other) = promote(self, other);
+            broadcast_apply(ops::$op {}, this.to_float(), other.to_float())
         }
     };
 }
@@ -215,10 +215,8 @@ pub(crate) fn broadcast_apply(op: impl Into<Op>, a: Tensor, b: Tensor) -> Tensor
     if a.value().is_none() || b.value().is_none() {
         return Tensor::poison();
     }
-    if matches!(op, Op::Sub(_)) && [a, b].iter().any(|operand| operand.dtype() == DType::Bool) {
-        let message = format!("sub needs numbers: found {} and {}", a.ty(), b.ty());
-        let help = "use `logical_xor` or `logical_not`, or convert it with `.to(dtype)`";
-        return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message).help(help));
+    if matches!(op, Op::Sub(_)) && !(a.is_number("sub") && b.is_number("sub")) {
+        return Tensor::poison();
     }
     let (a, b) = promote(a, b);
     let (method, op, dtype) = (op.name(), of_dtype(&op, a.dtype()), divided(&op, a.dtype()));

@@ -80,6 +80,9 @@ impl Tensor {
     /// Shapes: broadcast. Errors: K0101, K0104. Gradients: for both.
     #[track_caller]
     pub fn pairwise_distance(self, other: Tensor, options: PairwiseDistance) -> Tensor {
+        if !self.is_number("pairwise_distance") || !other.is_number("pairwise_distance") {
+            return Tensor::poison();
+        }
         let (a, b) = (self.to_float(), other.to_float());
         let Some(shape) = broadcast_shape("pairwise_distance", &[a, b]) else { return Tensor::poison() };
         let difference = a.broadcast(&shape) - b.broadcast(&shape) + options.eps;

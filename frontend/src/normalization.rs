@@ -172,7 +172,7 @@ impl Tensor {
     /// [`Tensor::layer_norm`] over groups of neighbouring channels and all positions of `[batch, channels, ..]` (Wu and He, 2018); weight
     /// and bias are `[channels]`.
     ///
-    /// K0102 without a channel axis; K0101 for weight or bias of other extents and an input without channels or positions; K0105 for groups
+    /// K0102 without a channel axis; K0101 for weight or bias of other extents, an input without channels or positions and groups of one value; K0105 for groups
     /// that do not divide the channels.
     #[track_caller]
     pub fn group_norm(self, groups: usize, affine: Affine, eps: f64) -> Tensor {
@@ -187,6 +187,10 @@ impl Tensor {
         let shape = self.shape().0;
         if shape[1..].contains(&Dim::fixed(0)) {
             let message = format!("group_norm needs channels and positions in its input: found {}", self.shape());
+            return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
+        }
+        if [&[shape[0], Dim::fixed(channels / groups)], &shape[2..]].concat().iter().all(|extent| *extent == Dim::ONE) {
+            let message = format!("group_norm needs more than one value a group: found {} in {groups}", self.shape());
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
         let grouped = [&[shape[0], Dim::fixed(groups), Dim::fixed(channels / groups)], &shape[2..]].concat();

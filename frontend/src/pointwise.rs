@@ -22,10 +22,10 @@ words! {
 ///
 /// Shapes: broadcast. Dtypes: `bool`, and two that promote. Errors: K0101, K0103. Gradients: `g` where the operand was taken.
 #[track_caller]
-pub fn where_(condition: Tensor, a: impl Operand, b: impl Operand) -> Tensor {
+pub fn where_(condition: Tensor, a: impl Operand, b: impl Operand + Copy) -> Tensor {
     // A number beside a number is of the lowest kind: what the other one brings decides.
     let nothing = Tensor::full(0.0, DType::Bool);
-    let a = a.like(nothing);
+    let a = a.like(b.like(nothing));
     let b = b.like(a);
     a.where_self(condition, b)
 }

@@ -108,3 +108,38 @@ fn einsum_takes_diagonals_and_broadcasts() {
     let three = counted(&[2, 2], |x| functional::einsum("ij,jk,kl->il", &[x, x, x])).1;
     assert_eq!(three, [37.0, 54.0, 81.0, 118.0]);
 }
+
+/// The dtype of what a function makes of an `f32` vector.
+fn dtype_of(function: impl FnOnce(Tensor) -> Tensor) -> DType {
+    let traced = Function::new("example").input("x", DType::F32, [3]).trace(|inputs| vec![function(inputs["x"])]);
+    let graph = traced.expect("the example is sound").predict.expect("no gradient is asked for");
+    graph.ty(graph.outputs()[0].value).dtype
+}
+
+#[test]
+fn half_types_are_rounded_once() {
+    // In bf16 alone 1·257 is 256 and 257/256 is 1: the differences would be lost.
+    let half = |x: Tensor| x.to(DType::BF16);
+    let product = |x: Tensor| half(x * 0.0 - 256.0).addcmul(half(x * 0.0 + 1.0625), half(x * 0.0 + 242.0), 1);
+    assert_eq!(counted(&[1], product).1, [1.125]);
+    let between = |x: Tensor| half(x * 0.0 + 256.0).lerp(half(x * 0.0 - 3.0), 1.0);
+    assert_eq!(counted(&[1], between).1, [-3.0]);
+}
+
+#[test]
+fn a_number_without_axes_gives_way_within_its_kind() {
+    let of = |dtype: DType| Tensor::full(1.0, dtype);
+    assert_eq!(dtype_of(|x| x.to(DType::Bool) + of(DType::I64)), DType::I64);
+    assert_eq!(dtype_of(|x| x.to(DType::I32) + of(DType::I64)), DType::I32);
+    assert_eq!(dtype_of(|x| x.to(DType::F16) + of(DType::F64)), DType::F16);
+    assert_eq!(dtype_of(|x| x.to(DType::F16).atan2(of(DType::I64))), DType::F16);
+    assert_eq!(dtype_of(|x| x.to(DType::Bool).square()), DType::I64);
+    assert_eq!(dtype_of(|x| functional::where_(x.gt(0), 2, of(DType::I32))), DType::I32);
+}
+
+#[test]
+fn copies_at_the_edges_are_made_before_positions_are_taken_away() {
+    let padded = |widths: [i64; 2]| counted(&[1, 4], |x| x.pad_with(&widths, PadMode::Replicate)).1;
+    assert_eq!(padded([5, -4]), [1.0; 5]);
+    assert_eq!(padded([-4, 2]), [4.0; 2]);
+}

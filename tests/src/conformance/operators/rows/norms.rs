@@ -55,6 +55,5 @@ fn with_running((result, running): (kiln::Tensor, Option<Running>)) -> Results {
 }
 
 fn shape(a: &Args<'_>) -> Result<Vec<usize>, Stop> {
-    let count = |value: i64| usize::try_from(value).map_err(|_| a.wrong("normalized_shape", "counts"));
-    a.ints("normalized_shape")?.unwrap_or_default().into_iter().map(count).collect()
+    a.counts_of("normalized_shape")
 }
