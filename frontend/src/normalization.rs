@@ -239,10 +239,15 @@ impl Running {
     /// `kept·self + part·batch`.
     #[track_caller]
     pub(crate) fn moved(self, batch: Running, kept: impl Operand + Copy, part: impl Operand + Copy) -> Running {
-        let [mean, var] = [(self.mean, batch.mean), (self.var, batch.var)]
-            .map(|(own, new)| (own.wide() * kept + new.to(own.wide().dtype()) * part).to(own.dtype()));
-        Running { mean, var }
+        Running { mean: mixed(self.mean, batch.mean, kept, part), var: mixed(self.var, batch.var, kept, part) }
     }
+}
+
+/// `kept·own + part·new`, half types in `f32`.
+#[track_caller]
+fn mixed(own: Tensor, new: Tensor, kept: impl Operand, part: impl Operand) -> Tensor {
+    let wide = own.wide();
+    (wide * kept + new.to(wide.dtype()) * part).to(own.dtype())
 }
 
 /// The running statistics after a batch, if there was one whose statistics were used.

@@ -100,7 +100,10 @@ impl Tensor {
     /// `x + value·a·b`, where half types are rounded once. A floating `value` needs floating tensors (K0103). Gradients: for all three.
     #[track_caller]
     pub fn addcmul(self, a: Tensor, b: Tensor, value: impl Into<Scalar>) -> Tensor {
-        self.added("addcmul", [a, b], value.into(), |a, b| a * b)
+        let value = value.into();
+        let Some(dtype) = self.sum_dtype("addcmul", [a, b], value) else { return Tensor::poison() };
+        let (a, b) = (a.to(dtype).wide(), b.to(dtype).wide());
+        self.plus(a * b, value, dtype)
     }
 
     /// `x + value·a/b`, where half types are rounded once. Floating tensors (K0103). Gradients: for all three.
@@ -109,22 +112,30 @@ impl Tensor {
         if !(self.dtype().is_float() || a.is_floating("addcdiv") && b.is_floating("addcdiv")) {
             return Tensor::poison();
         }
-        self.added("addcdiv", [a, b], value.into(), |a, b| a / b)
+        let value = value.into();
+        let Some(dtype) = self.sum_dtype("addcdiv", [a, b], value) else { return Tensor::poison() };
+        let (a, b) = (a.to(dtype).wide(), b.to(dtype).wide());
+        self.plus(a / b, value, dtype)
     }
 
-    /// `x + value·f(a, b)` in the common dtype.
+    /// The common dtype of this tensor and two factors, which must hold the number that they are multiplied by.
     #[track_caller]
-    fn added(self, method: &str, [a, b]: [Tensor; 2], value: Scalar, f: fn(Tensor, Tensor) -> Tensor) -> Tensor {
-        let (Some(_), Some(_), Some(_)) = (self.value(), a.value(), b.value()) else { return Tensor::poison() };
+    fn sum_dtype(self, method: &str, [a, b]: [Tensor; 2], value: Scalar) -> Option<DType> {
+        let (Some(_), Some(_), Some(_)) = (self.value(), a.value(), b.value()) else { return None };
         let dtype = common_dtype(&[self, a, b]);
         if value.beside(dtype) != dtype {
             let message = format!("{method} needs a value that {dtype} holds: found {}", value.value());
-            return Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+            Tensor::mistake(Diagnostic::new(Code::DTypeMismatch, message));
+            return None;
         }
-        let wide = kiln_ir::accumulator(dtype);
-        let joined = f(a.to(wide), b.to(wide));
-        let joined = if value.value() == 1.0 { joined } else { joined * value };
-        (self.to(wide) + joined).to(dtype)
+        Some(dtype)
+    }
+
+    /// `x + value·part`, rounded once.
+    #[track_caller]
+    fn plus(self, part: Tensor, value: Scalar, dtype: DType) -> Tensor {
+        let part = if value.value() == 1.0 { part } else { part * value };
+        (self.to(part.dtype()) + part).to(dtype)
     }
 
     /// `value` where `mask` holds. The dtype stays; a number is converted to it, a tensor must have rank 0.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kiln::prelude::*;
 use kiln::runtime::{Input, Trainer};
 use kiln::{Compiler, Diagnostic, Function, Traced};
+use kiln_ir::Place;
 use kiln_ir::interpret::Value;
 
 use super::super::jit::{Elements, value_of};
@@ -30,6 +31,9 @@ pub fn check(
         Ok(traced) => traced,
         Err(fault) => return Ok(Outcome::Failed(vec![fault.to_string()])),
     };
+    if let Some(place) = lost_caller(&traced) {
+        checks.fault(format!("a value is placed at {place}, not at the caller's line"));
+    }
     let mut batch = inputs.clone();
     for (at, output) in case.outputs.iter().enumerate() {
         if let Some(key) = &output.cotangent {
@@ -124,6 +128,14 @@ fn trace(
         (Some(Stop::Refused(diagnostic)), _) => Err(Fault::Diagnostics(vec![diagnostic])),
         (None, traced) => traced.map_err(Fault::Diagnostics),
     }
+}
+
+/// A place inside the front end: a `#[track_caller]` is missing, or a closure has lost it. The loss of a function with gradients is the front end's own.
+fn lost_caller(traced: &Traced) -> Option<Place> {
+    let graph = traced.train.as_ref().or(traced.predict.as_ref())?;
+    let places = graph.order().into_iter().map(|value| &graph.node(value).place);
+    let mut lost = places.filter(|place| place.file.contains("frontend/src/") && !place.file.ends_with("/function.rs"));
+    lost.next().cloned()
 }
 
 /// The results, and after them the new value of each input that the case says is changed.

@@ -9,18 +9,18 @@ use super::{Results, Row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    ("nn.functional.max_pool1d", |a| max(a, Tensor::max_pool1d, Tensor::max_pool1d_with_indices)),
-    ("nn.functional.max_pool2d", |a| max(a, Tensor::max_pool2d, Tensor::max_pool2d_with_indices)),
-    ("nn.functional.max_pool3d", |a| max(a, Tensor::max_pool3d, Tensor::max_pool3d_with_indices)),
+    ("nn.functional.max_pool1d", |a| max(a, |x, pool| x.max_pool1d(pool), |x, pool| x.max_pool1d_with_indices(pool))),
+    ("nn.functional.max_pool2d", |a| max(a, |x, pool| x.max_pool2d(pool), |x, pool| x.max_pool2d_with_indices(pool))),
+    ("nn.functional.max_pool3d", |a| max(a, |x, pool| x.max_pool3d(pool), |x, pool| x.max_pool3d_with_indices(pool))),
     ("nn.functional.avg_pool1d", |a| Ok(a.tensor("input")?.avg_pool1d(average(a)?).into())),
     ("nn.functional.avg_pool2d", |a| Ok(a.tensor("input")?.avg_pool2d(average(a)?).into())),
     ("nn.functional.avg_pool3d", |a| Ok(a.tensor("input")?.avg_pool3d(average(a)?).into())),
     ("nn.functional.adaptive_avg_pool1d", |a| Ok(a.tensor("input")?.adaptive_avg_pool1d(size(a)?).into())),
     ("nn.functional.adaptive_avg_pool2d", |a| Ok(a.tensor("input")?.adaptive_avg_pool2d(size(a)?).into())),
     ("nn.functional.adaptive_avg_pool3d", |a| Ok(a.tensor("input")?.adaptive_avg_pool3d(size(a)?).into())),
-    ("nn.functional.adaptive_max_pool1d", |a| adaptive(a, Tensor::adaptive_max_pool1d_with_indices)),
-    ("nn.functional.adaptive_max_pool2d", |a| adaptive(a, Tensor::adaptive_max_pool2d_with_indices)),
-    ("nn.functional.adaptive_max_pool3d", |a| adaptive(a, Tensor::adaptive_max_pool3d_with_indices)),
+    ("nn.functional.adaptive_max_pool1d", |a| adaptive(a, |x, size| x.adaptive_max_pool1d_with_indices(size))),
+    ("nn.functional.adaptive_max_pool2d", |a| adaptive(a, |x, size| x.adaptive_max_pool2d_with_indices(size))),
+    ("nn.functional.adaptive_max_pool3d", |a| adaptive(a, |x, size| x.adaptive_max_pool3d_with_indices(size))),
 ];
 
 fn max<const N: usize>(
