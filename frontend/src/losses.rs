@@ -40,6 +40,7 @@ words! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "`words!` makes the enum")]
 impl Default for Reduction {
     fn default() -> Reduction {
         Reduction::Mean

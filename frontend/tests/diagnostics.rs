@@ -241,7 +241,7 @@ fn ranks() -> Vec<Case> {
 
 fn dtypes() -> Vec<Case> {
     vec![
-        ("truth values subtracted", ops(|batch| batch["mask"] - batch["mask"]).trace()),
+        ("truth values subtracted", ops(|batch| batch["mask"] - batch["mask"].logical_not()).trace()),
         (
             "labels into a linear layer",
             with(Linear::new(4, 3), |fc, batch| {

@@ -16,11 +16,14 @@ const HIDDEN: usize = 4;
 /// The parameters by name, row-major.
 type Weights = BTreeMap<String, Vec<f64>>;
 
+/// From the input's and the state's part of each gate, and the state, to the new state.
+type Step = fn(&[f64], &[f64], &[Vec<f64>]) -> Vec<Vec<f64>>;
+
 /// A layer as the loops below see it.
 #[derive(Clone, Copy)]
 struct Spec {
     /// The new states from the gates of the input, those of the hidden state, and the states.
-    step: fn(&[f64], &[f64], &[Vec<f64>]) -> Vec<Vec<f64>>,
+    step: Step,
     states: usize,
     layers: usize,
     directions: usize,

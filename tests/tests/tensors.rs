@@ -14,7 +14,7 @@ use self::support::{assert_elements, counting, f32s, run, run_one, run_with_grad
 fn literals_have_the_rank_of_their_brackets() {
     run(&[], |_| {
         let (number, vector, matrix) =
-            (tensor(3.14), tensor([3.14]), tensor([[1, 2, 3], [4, 5, 6]].map(|row| row.map(i64::from))));
+            (tensor(2.5), tensor([2.5]), tensor([[1, 2, 3], [4, 5, 6]].map(|row| row.map(i64::from))));
         assert_eq!([number.rank(), vector.rank(), matrix.rank()], [0, 1, 2]);
         assert_eq!((number.dtype(), matrix.dtype(), tensor([true]).dtype()), (DType::F32, DType::I64, DType::Bool));
         vec![matrix]

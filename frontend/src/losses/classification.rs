@@ -133,6 +133,7 @@ fn labels(op: &str, x: Tensor, target: Tensor, options: CrossEntropy) -> Tensor 
             Diagnostic::new(Code::DTypeMismatch, message).help("convert them with `.to(DType::I64)`"),
         );
     }
+    #[expect(clippy::manual_map, reason = "a closure would lose the caller's line")]
     let counted = match options.ignore_index {
         Some(ignored) => Some(target.ne(ignored)),
         None => None,

@@ -177,7 +177,7 @@ impl Tensor {
     #[track_caller]
     fn delayed(self, by: i64, fill: f64) -> Tensor {
         let count = self.shape().0[self.rank() - 1].factor;
-        self.pad(&[by as i64, 0], fill).narrow(-1, 0, count)
+        self.pad(&[by, 0], fill).narrow(-1, 0, count)
     }
 
     /// Labels `[batch, longest]` where they are within their lengths, blanks elsewhere.

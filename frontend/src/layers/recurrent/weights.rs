@@ -46,6 +46,7 @@ impl Weights {
         let init = Init::Uniform { low: -bound, high: bound };
         let rows = gates * sizes.hidden;
         let biases = [Parameter::new([rows], init.clone()), Parameter::new([rows], init.clone())];
+        #[expect(clippy::manual_map, reason = "a closure would lose the caller's line")]
         let weight_hr = match sizes.projection {
             Some(width) => Some(Parameter::new([width, sizes.hidden], init.clone())),
             None => None,
