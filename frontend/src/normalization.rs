@@ -84,7 +84,7 @@ impl Tensor {
         if !checked {
             return (Tensor::poison(), None);
         }
-        let x = self.to_wide();
+        let x = self.wide();
         let (mean, var, batch) = match running {
             _ if options.training => {
                 let (mean, var) = x.statistics(&axes);
@@ -131,7 +131,7 @@ impl Tensor {
         if !checked {
             return (Tensor::poison(), None);
         }
-        let x = self.to_wide();
+        let x = self.wide();
         let (mean, var) = x.statistics(&axes);
         let batch = Running::of(mean.mean_of(&[0]), x.unbiased(var, &axes).mean_of(&[0]));
         (x.channel_normalized(mean, var, affine, options.eps).to(self.dtype()), Some(batch))
@@ -150,7 +150,7 @@ impl Tensor {
                 _ => {}
             }
         }
-        let x = self.to_wide();
+        let x = self.wide();
         let (mean, var) = x.statistics(&axes);
         x.normalized(mean, var, eps).affine(affine).to(self.dtype())
     }
@@ -163,7 +163,7 @@ impl Tensor {
     pub fn rms_norm(self, shape: &[usize], weight: Option<Tensor>, eps: Option<f64>) -> Tensor {
         let affine = Affine { weight, bias: None };
         let Some(axes) = self.last_axes("rms_norm", shape, affine) else { return Tensor::poison() };
-        let x = self.to_wide();
+        let x = self.wide();
         let squares = x.square().mean_of(&axes);
         let scale = 1.0 / (squares + eps.unwrap_or(epsilon(self.dtype()))).sqrt();
         (x * scale).affine(affine).to(self.dtype())
@@ -194,7 +194,7 @@ impl Tensor {
             return Tensor::mistake(Diagnostic::new(Code::ShapeMismatch, message));
         }
         let grouped = [&[shape[0], Dim::fixed(groups), Dim::fixed(channels / groups)], &shape[2..]].concat();
-        let x = self.to_wide().reshape(grouped);
+        let x = self.wide().reshape(grouped);
         let axes: Vec<usize> = (2..x.rank()).collect();
         let (mean, var) = x.statistics(&axes);
         x.normalized(mean, var, eps).reshape(shape).channel_affine(affine).to(self.dtype())
@@ -217,7 +217,7 @@ impl Tensor {
             return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
         }
         let shape = self.shape().0;
-        let x = self.to_wide();
+        let x = self.wide();
         let squares =
             x.square().reshape(vec![shape[0], Dim::ONE, shape[1], kiln_ir::Shape(shape[2..].to_vec()).count()]);
         let pad = ops::Pad { axis: 2, low: size / 2, high: (size - 1) / 2, interior: 0, value: Number::new(0.0) };

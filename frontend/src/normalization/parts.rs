@@ -6,12 +6,6 @@ use super::{Affine, Running};
 use crate::Tensor;
 
 impl Tensor {
-    /// The tensor, half types in f32.
-    #[track_caller]
-    pub(super) fn to_wide(self) -> Tensor {
-        if self.dtype() == DType::F64 { self } else { self.to(DType::F32) }
-    }
-
     /// Whether this is a floating `[batch, channels, ..]` with at least `rank` axes, of which only the first may be symbolic.
     #[track_caller]
     pub(super) fn has_channels(self, method: &str, rank: usize) -> bool {

@@ -52,6 +52,11 @@ pub fn find(op: &str) -> Option<Call> {
     families.into_iter().flatten().find(|(name, _)| *name == op).map(|(_, call)| *call)
 }
 
+/// A function of `input` alone.
+fn unary(a: &Args<'_>, function: fn(Tensor) -> Tensor) -> Result<Results, Stop> {
+    Ok(function(a.tensor("input")?).into())
+}
+
 impl From<Tensor> for Results {
     fn from(result: Tensor) -> Results {
         Results { results: vec![result], changed: Vec::new() }

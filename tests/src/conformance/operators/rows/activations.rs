@@ -1,10 +1,8 @@
 //! Activation functions.
 
 use kiln::GeluApproximation;
-use kiln::prelude::*;
 
-use super::super::arguments::{Args, Stop};
-use super::{Results, Row};
+use super::{Row, unary};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -35,7 +33,3 @@ pub const ROWS: &[Row] = &[
         Ok(a.tensor("input")?.threshold(a.number("threshold", 0.0)?, a.number("value", 0.0)?).into())
     }),
 ];
-
-fn unary(a: &Args<'_>, function: fn(Tensor) -> Tensor) -> Result<Results, Stop> {
-    Ok(function(a.tensor("input")?).into())
-}

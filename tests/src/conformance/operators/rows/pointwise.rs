@@ -4,7 +4,7 @@ use kiln::prelude::*;
 use kiln::{Rounding, where_};
 
 use super::super::arguments::{Args, Either, Stop};
-use super::{Results, Row};
+use super::{Results, Row, unary};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -83,10 +83,6 @@ pub const ROWS: &[Row] = &[
         Ok(a.tensor("input")?.addcdiv(a.tensor("tensor1")?, a.tensor("tensor2")?, a.scalar("value", 1)?).into())
     }),
 ];
-
-fn unary(a: &Args<'_>, function: fn(Tensor) -> Tensor) -> Result<Results, Stop> {
-    Ok(function(a.tensor("input")?).into())
-}
 
 fn binary(a: &Args<'_>, function: fn(Tensor, Tensor) -> Tensor) -> Result<Results, Stop> {
     let (x, y) = a.pair("input", "other")?;
