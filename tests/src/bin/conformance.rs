@@ -1,4 +1,4 @@
-//! `conformance DIR`: checks Kiln against a directory of cases that PyTorch computed. Exit status 1 if one fails.
+//! `conformance DIR`: checks Kiln against a directory of cases that PyTorch computed. Exit status 1 if one fails, or if there is none.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
     let backend = if interpreter { Backend::Interpreter } else { Backend::Jit };
     let options = Options { backend, steps, only };
     match conformance::run(&directory, &options, &mut io::stdout().lock()) {
+        // A directory or a name that is mistyped must not read as success.
+        Ok(summary) if summary.total() == 0 => {
+            eprintln!("conformance: {} holds no such cases", directory.display());
+            ExitCode::FAILURE
+        }
         Ok(summary) if summary.failed() == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

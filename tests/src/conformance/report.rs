@@ -60,7 +60,16 @@ impl Tally {
 impl Summary {
     /// The number of failed cases of all kinds.
     pub fn failed(&self) -> usize {
-        [self.operators, self.errors, self.programs, self.tables].iter().map(|tally| tally.failed).sum()
+        self.kinds().iter().map(|tally| tally.failed).sum()
+    }
+
+    /// The number of cases of all kinds.
+    pub fn total(&self) -> usize {
+        self.kinds().iter().map(|tally| tally.passed + tally.failed + tally.unsupported).sum()
+    }
+
+    fn kinds(&self) -> [Tally; 4] {
+        [self.operators, self.errors, self.programs, self.tables]
     }
 }
 
@@ -117,5 +126,7 @@ mod tests {
              programs: 2 passed, 1 failed, 2 unsupported; tables: 0 passed, 0 failed, 0 unsupported"
         );
         assert_eq!(summary.failed(), 1);
+        assert_eq!(summary.total(), 8);
+        assert_eq!(Summary::default().total(), 0);
     }
 }
