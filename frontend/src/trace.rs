@@ -5,7 +5,7 @@
 //! every independent mistake.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 
 use kiln_ir::ops::{Add, Input};
@@ -32,8 +32,10 @@ pub(crate) struct Trace {
     pub(crate) graph: Graph,
     pub(crate) mode: Mode,
     diagnostics: Vec<Diagnostic>,
-    /// Paths of the modules whose `forward` is running, outermost first.
-    scopes: Vec<String>,
+    /// The modules whose `forward` is running, outermost first: their paths, and whether they train.
+    scopes: Vec<(String, Mode)>,
+    /// Modules in evaluation mode whatever the trace's is.
+    evaluated: HashSet<ModuleId>,
     module_paths: HashMap<ModuleId, String>,
     parameters: HashMap<usize, ValueId>,
     /// The input and the latest value of each buffer, in the order of the model.
@@ -116,6 +118,7 @@ impl Trace {
             mode,
             diagnostics: Vec::new(),
             scopes: Vec::new(),
+            evaluated: HashSet::new(),
             module_paths: HashMap::new(),
             parameters: HashMap::new(),
             buffers: Vec::new(),
@@ -218,7 +221,7 @@ impl Trace {
 
     /// The place of a user's line in the module that is running.
     pub(crate) fn place(&self, location: &Location<'_>) -> Place {
-        Place::of(location, self.scopes.last().map_or("", String::as_str))
+        Place::of(location, self.scopes.last().map_or("", |(path, _)| path.as_str()))
     }
 
     /// Notes a mistake.
@@ -307,9 +310,11 @@ impl Scope {
     /// Enters `module`; dropping the scope leaves it.
     pub fn enter<M: Module>(module: &M) -> Scope {
         let start = with(|trace| {
-            let path = trace.module_paths.get(&module.module_id());
-            let path = path.or(trace.scopes.last()).cloned().unwrap_or_default();
-            trace.scopes.push(path);
+            let id = module.module_id();
+            let (outer, mode) = trace.scopes.last().cloned().unwrap_or((String::new(), trace.mode));
+            let path = trace.module_paths.get(&id).cloned().unwrap_or(outer);
+            let mode = if trace.evaluated.contains(&id) { Mode::Eval } else { mode };
+            trace.scopes.push((path, mode));
             trace.graph.len()
         });
         Scope { start: start.unwrap_or(0), type_name: module.type_name() }
@@ -317,19 +322,25 @@ impl Scope {
 
     /// Whether layers behave as in training.
     pub fn is_training() -> bool {
-        with(|trace| trace.mode == Mode::Train).unwrap_or(false)
+        with(|trace| trace.scopes.last().map_or(trace.mode, |(_, mode)| *mode) == Mode::Train).unwrap_or(false)
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
         with(|trace| {
-            if let Some(module) = trace.scopes.pop() {
+            if let Some((module, _)) = trace.scopes.pop() {
                 let values = self.start..trace.graph.len();
                 trace.calls.push(Call { module, type_name: self.type_name, values });
             }
         });
     }
+}
+
+/// Puts a module and all that it holds into evaluation mode for the open trace.
+pub(crate) fn evaluate(module: &dyn Module) {
+    let ids = named_modules(module).into_iter().map(|entry| entry.id);
+    with(|trace| trace.evaluated.extend(ids));
 }
 
 /// A dtype and shape for an input; `Dim::BATCH` is the symbolic axis.

@@ -9,6 +9,10 @@ const LOSS: &str = "loss";
 /// The scalar slot of the learning rate; with several parameter groups, "lr.0", "lr.1", ...
 const LEARNING_RATE: &str = "lr";
 
+/// The scalar slot of the number of batches between two updates, and the state that counts them.
+const ACCUMULATE_STEPS: &str = "accumulate.steps";
+const ACCUMULATE_COUNT: &str = "accumulate.count";
+
 /// Trains, evaluates and predicts with a compiled program. The batch of each call is what the inputs hold.
 #[derive(Debug)]
 pub struct Trainer {
@@ -30,13 +34,23 @@ impl Trainer {
         Trainer { session }
     }
 
-    /// Runs one step of the optimiser and returns the loss before it.
+    /// Trains on one batch and returns the loss before. A program that accumulates gradients changes its weights in the last of every so many steps.
     ///
     /// # Errors
     ///
     /// As [`Session::run`], and [`Error::PartialSample`].
     pub fn train_step(&mut self, inputs: &[Input<'_>]) -> Result<f32, Error> {
-        self.loss_of("train_step", inputs)
+        let entry = if self.updates_next() { "train_step" } else { "accumulate_step" };
+        self.loss_of(entry, inputs)
+    }
+
+    /// Whether the next [`train_step`](Self::train_step) changes the weights, as it does unless the program accumulates gradients.
+    pub fn updates_next(&self) -> bool {
+        let number = |slot| self.session.slot(slot).ok().and_then(|view| view.first_f64());
+        match (number(ACCUMULATE_STEPS), number(ACCUMULATE_COUNT)) {
+            (Some(steps), Some(count)) => count + 1.0 >= steps,
+            _ => true,
+        }
     }
 
     /// The loss as evaluation computes it, without learning.

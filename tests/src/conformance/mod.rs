@@ -12,6 +12,7 @@ mod models;
 mod operators;
 mod optimizer;
 mod program;
+mod recipe;
 mod report;
 mod runner;
 mod tensors;
