@@ -249,7 +249,7 @@ impl<M: Module> Training<M> {
         let train = entry(&self.loss, "train_step", names::LOSS, self.mode);
         let eval = entry(&self.loss, "eval_loss", names::LOSS, Mode::Eval);
         let (mut rules, mut accumulate) = (None, None);
-        if !self.groups.is_empty() {
+        if !self.groups.is_empty() && self.loss.is_some() {
             let groups = groups::resolve(&self.groups, &self.model);
             let traced = groups.and_then(|groups| {
                 Ok((update_rules(&groups, &self.gradients)?, accumulate_rules(&groups, &self.gradients)?))

@@ -21,6 +21,7 @@ mod memory;
 pub mod metrics;
 pub mod philox;
 pub mod progress;
+pub mod schedule;
 mod session;
 pub mod stop;
 mod threads;

@@ -62,6 +62,8 @@ pub enum EngineError {
     Kiln(#[from] kiln::Error),
     #[error("the runtime stops: {0}")]
     Runtime(#[from] kiln::runtime::Error),
+    #[error("the schedule stops: {0}")]
+    Schedule(#[from] kiln::runtime::schedule::ScheduleError),
     #[error("the training has no entry `{0}`")]
     NoEntry(&'static str),
     #[error("the training has no state `{0}`")]

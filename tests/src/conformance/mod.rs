@@ -5,7 +5,6 @@
 
 mod backend;
 mod compare;
-mod count;
 mod interpreter;
 mod jit;
 mod models;
@@ -15,6 +14,7 @@ mod program;
 mod recipe;
 mod report;
 mod runner;
+mod tables;
 mod tensors;
 
 use std::io::Write;
@@ -27,6 +27,7 @@ pub use operators::operators;
 pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use runner::programs;
+pub use tables::tables;
 pub use tensors::{ReadError, TensorFile};
 
 /// How the cases are run.
@@ -54,7 +55,7 @@ impl Options {
 pub fn run(directory: &Path, options: &Options, out: &mut dyn Write) -> Result<Summary, ReadError> {
     let mut summary = Summary::default();
     (summary.operators, summary.errors) = operators(&directory.join("operators"), options, out)?;
-    summary.tables = count::tables(&directory.join("tables"), options, out)?;
+    summary.tables = tables(&directory.join("tables"), options, out)?;
     summary.programs = programs(&directory.join("programs"), options, out)?;
     writeln!(out, "{summary}").map_err(ReadError::Output)?;
     Ok(summary)

@@ -22,7 +22,7 @@ macro_rules! options {
 
 /// The optimiser of this class and these arguments; those absent have PyTorch's defaults.
 pub fn optimizer(class: &str, args: &Args) -> Result<Box<dyn Optimizer>, Unsupported> {
-    let mut args = Arguments { class, args: args.clone() };
+    let mut args = Arguments::new(class, args);
     let optimizer: Box<dyn Optimizer> = match class {
         "SGD" => options!(args, Sgd(1e-3) {
             momentum: number, dampening: number, weight_decay: number, nesterov: flag, maximize: flag,
@@ -63,7 +63,7 @@ pub fn optimizer(class: &str, args: &Args) -> Result<Box<dyn Optimizer>, Unsuppo
 
 /// The options of `torch.optim.LBFGS`.
 pub fn lbfgs(args: &Args) -> Result<LbfgsOptions, Unsupported> {
-    let mut args = Arguments { class: "LBFGS", args: args.clone() };
+    let mut args = Arguments::new("LBFGS", args);
     let default = LbfgsOptions::default();
     let options = LbfgsOptions {
         lr: args.number("lr", default.lr)?,
@@ -84,22 +84,30 @@ pub fn lbfgs(args: &Args) -> Result<LbfgsOptions, Unsupported> {
 pub type Args = BTreeMap<String, Json>;
 
 /// Arguments that are taken out one by one, so that none is overlooked.
-struct Arguments<'a> {
+pub(super) struct Arguments<'a> {
     class: &'a str,
     args: BTreeMap<String, Json>,
 }
 
-impl Arguments<'_> {
-    fn number(&mut self, name: &str, default: f64) -> Result<f64, Unsupported> {
+impl<'a> Arguments<'a> {
+    pub(super) fn new(class: &'a str, args: &Args) -> Arguments<'a> {
+        Arguments { class, args: args.clone() }
+    }
+
+    pub(super) fn number(&mut self, name: &str, default: f64) -> Result<f64, Unsupported> {
         self.take(name, default, Json::as_f64)
     }
 
-    fn flag(&mut self, name: &str, default: bool) -> Result<bool, Unsupported> {
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> Result<bool, Unsupported> {
         self.take(name, default, Json::as_bool)
     }
 
-    fn count(&mut self, name: &str, default: usize) -> Result<usize, Unsupported> {
+    pub(super) fn count(&mut self, name: &str, default: usize) -> Result<usize, Unsupported> {
         self.take(name, default, |json| json.as_u64().map(|count| count as usize))
+    }
+
+    pub(super) fn counts(&mut self, name: &str) -> Result<Vec<u64>, Unsupported> {
+        self.take(name, Vec::new(), |json| json.as_array()?.iter().map(Json::as_u64).collect())
     }
 
     fn pair(&mut self, name: &str, default: (f64, f64)) -> Result<(f64, f64), Unsupported> {
@@ -138,7 +146,12 @@ impl Arguments<'_> {
         self.args.get(name).and_then(Json::as_bool).unwrap_or(false)
     }
 
-    fn take<T>(&mut self, name: &str, default: T, read: impl Fn(&Json) -> Option<T>) -> Result<T, Unsupported> {
+    pub(super) fn take<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        read: impl Fn(&Json) -> Option<T>,
+    ) -> Result<T, Unsupported> {
         let Some(json) = self.args.remove(name) else { return Ok(default) };
         if json.is_null() {
             return Ok(default);
@@ -147,7 +160,7 @@ impl Arguments<'_> {
     }
 
     /// What nobody took changes the numbers, unless it is switched off or is about speed alone.
-    fn finish(self) -> Result<(), Unsupported> {
+    pub(super) fn finish(self) -> Result<(), Unsupported> {
         let off = |json: &Json| matches!(json, Json::Null | Json::Bool(false));
         let harmless = |name: &str| ["foreach", "fused", "capturable"].contains(&name);
         match self.args.iter().find(|(name, json)| !off(json) && !harmless(name)) {

@@ -4,11 +4,15 @@ use std::io::Write;
 use std::path::Path;
 
 use kiln::runtime::Lbfgs;
+use kiln::runtime::schedule::{Rates, ScheduleError};
+use kiln_ir::DType;
+use kiln_ir::interpret::Value;
 use kiln_ir::update::names;
 
 use super::models::{Translation, translate};
-use super::optimizer::lbfgs;
+use super::optimizer::{Unsupported, lbfgs};
 use super::recipe::LBFGS;
+use super::tables::schedule;
 use super::tensors::{ReadError, entries};
 use super::{Batch, Checks, Engine, EngineError, Options, Outcome, ProgramFolder, Run, Tally, Tolerance};
 
@@ -56,8 +60,7 @@ fn check(program: &ProgramFolder, run: &Run, options: &Options) -> Result<Outcom
 
 /// What nobody knows how to run.
 fn beyond(run: &Run) -> Option<String> {
-    let mut others: Vec<&str> = run.others.keys().map(String::as_str).collect();
-    others.extend(run.scheduler.as_ref().map(|_| "scheduler"));
+    let others: Vec<&str> = run.others.keys().map(String::as_str).collect();
     if others.is_empty() { None } else { Some(others.join(", ")) }
 }
 
@@ -69,6 +72,12 @@ enum Stop {
 impl From<EngineError> for Stop {
     fn from(error: EngineError) -> Stop {
         Stop::Engine(error)
+    }
+}
+
+impl From<ScheduleError> for Stop {
+    fn from(error: ScheduleError) -> Stop {
+        Stop::Engine(error.into())
     }
 }
 
@@ -103,6 +112,13 @@ fn compare(
         LBFGS => Some(Lbfgs::new(lbfgs(&run.args).map_err(|missing| EngineError::NoState(missing.0))?)),
         _ => None,
     };
+    let unsupported = |missing: Unsupported| EngineError::NoState(missing.0);
+    let mut schedule = run.scheduler.as_ref().map(schedule).transpose().map_err(unsupported)?;
+    let mut rates = self::rates(engine, run.lrs[0].len());
+    if let Some(schedule) = &mut schedule {
+        schedule.start(&mut rates)?;
+        set_rates(engine, &rates)?;
+    }
     let batches = run.accumulate.unwrap_or(1);
     for (step, &want) in run.losses.iter().enumerate().take(steps) {
         let batch = program.batch(run.fixed_batch.unwrap_or(step))?;
@@ -133,6 +149,10 @@ fn compare(
             let norm = engine.get(names::GRADIENT_NORM)?.data[0];
             checks.number(&format!("gradient norm {update}"), norm, want, tolerance);
         }
+        if let (true, Some(schedule)) = (updates, &mut schedule) {
+            schedule.step(&mut rates)?;
+            set_rates(engine, &rates)?;
+        }
     }
     if steps < run.losses.len() {
         return Ok(());
@@ -148,16 +168,31 @@ fn compare(
 
 /// The rates of an update against those of `torch.optim`.
 fn learning_rates(engine: &dyn Engine, wanted: &[f64], update: usize, checks: &mut Checks) -> Result<(), EngineError> {
-    for (group, &want) in wanted.iter().enumerate() {
-        let slot = if wanted.len() == 1 {
-            names::LEARNING_RATE.to_owned()
-        } else {
-            format!("{}.{group}", names::LEARNING_RATE)
-        };
-        let rate = engine.get(&slot)?.data[0];
+    let rates = rates(engine, wanted.len());
+    for (group, (&want, &rate)) in wanted.iter().zip(&rates.lr).enumerate() {
         checks.number(&format!("learning rate {update} of group {group}"), rate, want, RATE_TOLERANCE);
     }
     Ok(())
+}
+
+/// The numbers that the host sets. LBFGS keeps its own rate.
+fn rates(engine: &dyn Engine, groups: usize) -> Rates {
+    let number = |base, group| Some(engine.get(&of_group(base, group, groups)).ok()?.data[0]);
+    let numbers = |base| (0..groups).filter_map(|group| number(base, group)).collect::<Vec<f64>>();
+    Rates::new(numbers(names::LEARNING_RATE), numbers(names::MOMENTUM))
+}
+
+fn set_rates(engine: &mut dyn Engine, rates: &Rates) -> Result<(), EngineError> {
+    for (base, numbers) in [(names::LEARNING_RATE, &rates.lr), (names::MOMENTUM, &rates.momentum)] {
+        for (group, &number) in numbers.iter().enumerate() {
+            engine.set(&of_group(base, group, rates.lr.len()), &Value::scalar(DType::F64, number))?;
+        }
+    }
+    Ok(())
+}
+
+fn of_group(base: &str, group: usize, groups: usize) -> String {
+    if groups == 1 { base.to_owned() } else { format!("{base}.{group}") }
 }
 
 /// The gradients that the first update sees: what is accumulated, and the share of this batch.
