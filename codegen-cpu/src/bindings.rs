@@ -133,6 +133,11 @@ fn init_text(init: abi::Init) -> String {
             float(low),
             float(high)
         ),
+        abi::Init::Orthogonal { gain } => format!("Init::Orthogonal {{ gain: {} }}", float(gain)),
+        abi::Init::Sparse { sparsity, std } => {
+            format!("Init::Sparse {{ sparsity: {}, std: {} }}", float(sparsity), float(std))
+        }
+        abi::Init::Padded { std, row } => format!("Init::Padded {{ std: {}, row: {row} }}", float(std)),
         abi::Init::Data(constant) => format!("Init::Data({constant})"),
         abi::Init::Seed => "Init::Seed".to_owned(),
     }

@@ -106,6 +106,9 @@ fn init(init: &kiln_ir::Init, constant: Option<usize>) -> abi::Init {
         kiln_ir::Init::Uniform { low, high } => abi::Init::Uniform { low, high },
         kiln_ir::Init::Normal { mean, std } => abi::Init::Normal { mean, std },
         kiln_ir::Init::TruncatedNormal { mean, std, low, high } => abi::Init::TruncatedNormal { mean, std, low, high },
+        kiln_ir::Init::Orthogonal { gain } => abi::Init::Orthogonal { gain },
+        kiln_ir::Init::Sparse { sparsity, std } => abi::Init::Sparse { sparsity, std },
+        kiln_ir::Init::Padded { std, row } => abi::Init::Padded { std, row: row as u64 },
         kiln_ir::Init::Seed => abi::Init::Seed,
         kiln_ir::Init::Data(_) => abi::Init::Data(constant.expect("data of a slot is a constant") as u32),
     }

@@ -15,6 +15,7 @@ mod function;
 pub mod functional;
 mod grid_sample;
 mod indexing;
+pub mod init;
 mod interpolation;
 pub mod layers;
 mod losses;

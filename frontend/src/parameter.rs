@@ -4,7 +4,7 @@
 //! initialised once, its cotangents add up, and it is updated once. What differs is who changes it: the optimiser
 //! changes a parameter, `forward` itself changes a buffer (the running statistics of a BatchNorm).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -21,9 +21,17 @@ pub struct Buffer(Rc<BufferState>);
 #[derive(Debug)]
 struct ParameterState {
     shape: Vec<usize>,
-    initializer: Init,
+    /// How it starts, or why it cannot start so.
+    initializer: RefCell<Result<Init, Fault>>,
     trainable: Cell<bool>,
     place: &'static Location<'static>,
+}
+
+/// A mistake in an initialiser, and where it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) place: &'static Location<'static>,
 }
 
 #[derive(Debug)]
@@ -40,7 +48,7 @@ impl Parameter {
     pub fn new(shape: impl Into<Vec<usize>>, initializer: Init) -> Parameter {
         Parameter(Rc::new(ParameterState {
             shape: shape.into(),
-            initializer,
+            initializer: RefCell::new(Ok(initializer)),
             trainable: Cell::new(true),
             place: Location::caller(),
         }))
@@ -73,13 +81,31 @@ impl Parameter {
         DType::F32
     }
 
-    /// How it gets its first values.
-    pub fn initializer(&self) -> &Init {
-        &self.0.initializer
+    /// How it gets its first values; zeros after a mistake, which the trace reports.
+    pub fn initializer(&self) -> Init {
+        self.0.initializer.borrow().clone().unwrap_or_default()
+    }
+
+    /// Gives it other first values, for everyone who shares it; see [`init`](crate::init). Takes effect at the next trace.
+    pub fn set_initializer(&self, initializer: Init) {
+        *self.0.initializer.borrow_mut() = Ok(initializer);
+    }
+
+    /// As [`set_initializer`](Self::set_initializer), where there may have been a mistake at the caller's line.
+    #[track_caller]
+    pub(crate) fn try_initializer(&self, initializer: Result<Init, String>) {
+        let place = Location::caller();
+        *self.0.initializer.borrow_mut() = initializer.map_err(|message| Fault { message, place });
     }
 
     /// Why its initializer does not suit it.
-    pub(crate) fn initializer_fault(&self) -> Result<(), String> {
+    pub(crate) fn initializer_fault(&self) -> Result<(), Fault> {
+        let initializer = self.0.initializer.borrow();
+        let initializer = initializer.as_ref().map_err(Fault::clone)?;
+        self.suits(initializer).map_err(|message| Fault { message, place: self.place() })
+    }
+
+    fn suits(&self, initializer: &Init) -> Result<(), String> {
         let bounds = |low: f64, high: f64| match low <= high {
             true => Ok(()),
             false => Err(format!("the bounds need `low` <= `high`: `low` is {low}, `high` is {high}")),
@@ -88,11 +114,26 @@ impl Parameter {
             true => Ok(()),
             false => Err(format!("the standard deviation needs to be finite and not negative: it is {std}")),
         };
-        match *self.initializer() {
+        match *initializer {
             Init::Zeros | Init::Constant(_) => Ok(()),
             Init::Uniform { low, high } => bounds(low, high),
             Init::Normal { std, .. } => deviation(std),
             Init::TruncatedNormal { std, low, high, .. } => deviation(std).and_then(|()| bounds(low, high)),
+            Init::Orthogonal { .. } if self.shape().len() < 2 => {
+                Err("Only tensors with 2 or more dimensions are supported".to_owned())
+            }
+            Init::Sparse { .. } if self.shape().len() != 2 => {
+                Err("Only tensors with 2 dimensions are supported".to_owned())
+            }
+            Init::Orthogonal { .. } => Ok(()),
+            Init::Sparse { sparsity, .. } if !(0.0..=1.0).contains(&sparsity) => {
+                Err(format!("the share of zeros needs to be in [0, 1]: it is {sparsity}"))
+            }
+            Init::Sparse { std, .. } => deviation(std),
+            Init::Padded { row, .. } if self.shape().first().is_none_or(|&rows| row >= rows) => {
+                Err(format!("the row of zeros needs to be one of shape {:?}: it is {row}", self.shape()))
+            }
+            Init::Padded { std, .. } => deviation(std),
             Init::Seed => Err("the seed is the start of the model's own random numbers, not of a weight".to_owned()),
             Init::Data(ref values) if values.len() == self.element_count() => Ok(()),
             Init::Data(ref values) => {
@@ -196,8 +237,9 @@ mod tests {
 
     #[test]
     fn unsuitable_initializers_say_what_they_need() {
-        let message =
-            |initializer: Init, shape: &[usize]| Parameter::new(shape, initializer).initializer_fault().unwrap_err();
+        let message = |initializer: Init, shape: &[usize]| {
+            Parameter::new(shape, initializer).initializer_fault().unwrap_err().message
+        };
         assert_eq!(message(Init::Data(vec![0.0; 5]), &[2, 3]), "shape [2, 3] needs 6 values, the initializer has 5");
         assert_eq!(
             message(Init::Uniform { low: 1.0, high: -1.0 }, &[]),
@@ -210,7 +252,7 @@ mod tests {
                 .initializer_fault()
                 .is_err()
         );
-        assert_eq!(Parameter::new([], Init::Data(vec![1.0])).initializer_fault(), Ok(()));
+        assert!(Parameter::new([], Init::Data(vec![1.0])).initializer_fault().is_ok());
     }
 
     #[test]

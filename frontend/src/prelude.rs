@@ -15,5 +15,5 @@ pub use crate::optim::{
 pub use crate::random::{normal, rand, randint, randn};
 pub use crate::{
     BATCH, Buffer, DType, Diagnostic, Dim, Forward, Initializer, Layer, Layers, Mode, Module, Named, Parameter,
-    Sequential, Tensor, Traced, Training, cat, parameters, stack,
+    Sequential, Tensor, Traced, Training, cat, init, parameters, stack,
 };

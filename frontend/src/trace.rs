@@ -15,6 +15,7 @@ use kiln_ir::{Builder, Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Rol
 use crate::module::{
     Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
 };
+use crate::parameter::Fault;
 use crate::{Buffer, Module, Parameter, Tensor};
 
 /// Whether layers behave as in training or as in evaluation.
@@ -142,14 +143,13 @@ impl Trace {
         self.module_paths = named_modules(model).into_iter().map(|entry| (entry.id, entry.name)).collect();
         for (name, parameter) in named_parameters(model) {
             let place = Place::of(parameter.place(), "");
-            if let Err(message) = parameter.initializer_fault() {
-                self.note(
-                    Diagnostic::new(Code::BadArgument, format!("parameter `{name}`: {message}")).at(place.clone()),
-                );
+            if let Err(Fault { message, place }) = parameter.initializer_fault() {
+                let message = format!("parameter `{name}`: {message}");
+                self.note(Diagnostic::new(Code::BadArgument, message).at(Place::of(place, "")));
             }
             let role = if parameter.is_trainable() { Role::Parameter } else { Role::Frozen };
             let ty = Type::new(parameter.dtype(), parameter.shape());
-            let input = self.input(&name, role, ty, parameter.initializer().clone(), place);
+            let input = self.input(&name, role, ty, parameter.initializer(), place);
             self.parameters.insert(parameter.address(), input);
         }
         for (name, buffer) in named_buffers(model) {

@@ -35,6 +35,26 @@ pub enum Init {
         /// Upper bound.
         high: f64,
     },
+    /// Rows or columns of the tensor, seen as a matrix `[first axis, all others]`, that are orthogonal and have the norm `gain`: those
+    /// that are fewer (Saxe, McClelland and Ganguli, 2014).
+    Orthogonal {
+        /// Norm.
+        gain: f64,
+    },
+    /// Normal with mean 0, but for zeros at random places of every column of a matrix (Martens, 2010).
+    Sparse {
+        /// The share of zeros, rounded up to whole elements.
+        sparsity: f64,
+        /// Standard deviation of the others.
+        std: f64,
+    },
+    /// Normal with mean 0, but for one row of zeros: an embedding with a padding index.
+    Padded {
+        /// Standard deviation.
+        std: f64,
+        /// The row of zeros.
+        row: usize,
+    },
     /// Every value, row-major.
     Data(Vec<f64>),
     /// The seed of the run, in `i64`: the key of the random numbers that the program draws itself.

@@ -38,6 +38,9 @@ pub(super) fn init_text(init: &Init) -> String {
         Init::Uniform { low, high } => call("uniform", &[*low, *high]),
         Init::Normal { mean, std } => call("normal", &[*mean, *std]),
         Init::TruncatedNormal { mean, std, low, high } => call("truncated_normal", &[*mean, *std, *low, *high]),
+        Init::Orthogonal { gain } => call("orthogonal", &[*gain]),
+        Init::Sparse { sparsity, std } => call("sparse", &[*sparsity, *std]),
+        Init::Padded { std, row } => call("padded", &[*std, *row as f64]),
         Init::Data(values) => call("data", values),
         Init::Seed => "seed".to_owned(),
     }

@@ -9,7 +9,11 @@ const MAX_ELEMENTS: u128 = 1 << 44;
 
 /// Whether a word begins an `Init`.
 pub(super) fn is_init_word(word: &str) -> bool {
-    is_bare_init(word) || matches!(word, "constant" | "uniform" | "normal" | "truncated_normal" | "data")
+    is_bare_init(word)
+        || matches!(
+            word,
+            "constant" | "uniform" | "normal" | "truncated_normal" | "orthogonal" | "sparse" | "padded" | "data"
+        )
 }
 
 /// Whether that `Init` is the word alone.
@@ -87,7 +91,7 @@ impl Cursor<'_> {
 
     /// `uniform(-0.2, 0.2)`.
     pub fn init(&mut self) -> Parsed<Init> {
-        let what = "`zeros`, `constant`, `uniform`, `normal`, `truncated_normal`, `data` or `seed`";
+        let what = "`zeros`, `constant`, `uniform`, `normal`, `truncated_normal`, `orthogonal`, `sparse`, `padded`, `data` or `seed`";
         let Some(word) = self.word().filter(|word| is_init_word(word)) else { return Err(self.expected(what)) };
         self.advance();
         if is_bare_init(word) {
@@ -100,6 +104,9 @@ impl Cursor<'_> {
             ("uniform", &[low, high]) => Ok(Init::Uniform { low, high }),
             ("normal", &[mean, std]) => Ok(Init::Normal { mean, std }),
             ("truncated_normal", &[mean, std, low, high]) => Ok(Init::TruncatedNormal { mean, std, low, high }),
+            ("orthogonal", &[gain]) => Ok(Init::Orthogonal { gain }),
+            ("sparse", &[sparsity, std]) => Ok(Init::Sparse { sparsity, std }),
+            ("padded", &[std, row]) if row >= 0.0 && row.fract() == 0.0 => Ok(Init::Padded { std, row: row as usize }),
             _ => Err(self.error(Code::Syntax, format!("`{word}` does not take {} numbers", values.len()))),
         }
     }

@@ -127,6 +127,25 @@ pub enum Init {
         /// Greatest value.
         high: f64,
     },
+    /// Rows or columns, whichever are fewer, of the tensor as a matrix `[first axis, all others]` that are orthogonal and have the norm `gain`.
+    Orthogonal {
+        /// Norm.
+        gain: f64,
+    },
+    /// Normal with mean 0, but for a share of zeros, rounded up to whole elements, in every column of a matrix.
+    Sparse {
+        /// Share of zeros.
+        sparsity: f64,
+        /// Standard deviation of the others.
+        std: f64,
+    },
+    /// Normal with mean 0, but for one row of zeros.
+    Padded {
+        /// Standard deviation.
+        std: f64,
+        /// The row of zeros.
+        row: u64,
+    },
     /// The bytes of the constant at this index.
     Data(u32),
     /// The session's seed in every element (I64 slots): the key of random numbers drawn by the program itself.

@@ -82,6 +82,9 @@ fn slot_problem(program: &Program, slot: &Slot) -> Option<&'static str> {
             }
             Some(_) => None,
         },
+        Init::Padded { row, .. } if slot.shape.first().is_none_or(|rows| row >= rows.fixed) => {
+            Some("has no row of the number that is to be zeros")
+        }
         Init::Seed if !i64::VIEWS.contains(&slot.element) => Some("holds the seed but is not i64"),
         _ => None,
     }

@@ -3,6 +3,7 @@
 mod expression;
 mod grad_scaler;
 mod initialisers;
+mod layers;
 mod samplers;
 mod schedules;
 
