@@ -36,13 +36,13 @@ pub use error::Error;
 #[cfg(feature = "compiler")]
 pub use kiln_frontend::*;
 #[cfg(feature = "compiler")]
-pub use kiln_macros::model;
+pub use kiln_macros::{custom_vjp, model};
 
 /// What a model file needs.
 #[cfg(feature = "compiler")]
 pub mod prelude {
     pub use kiln_frontend::prelude::*;
-    pub use kiln_macros::model;
+    pub use kiln_macros::{custom_vjp, model};
 }
 
 /// Brings the module that [`build`](fn@build) wrote for a training of this name into scope: `include_compiled!("lenet")` makes

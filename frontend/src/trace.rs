@@ -5,10 +5,10 @@
 //! every independent mistake.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::Location;
 
-use kiln_ir::ops::{Add, Input};
+use kiln_ir::ops::{Add, Detach, Input};
 use kiln_ir::update::names;
 use kiln_ir::{Builder, Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
 
@@ -40,6 +40,14 @@ pub(crate) struct Trace {
     buffers: Vec<BufferState>,
     random: Option<RandomState>,
     calls: Vec<Call>,
+    /// Whether this is the derivative of a function that another trace is recording.
+    pub(crate) is_backward: bool,
+    /// Whether gradients flow through what is recorded now.
+    pub(crate) grad_enabled: bool,
+    /// What stands for a value where no gradient flows: itself if it was made there, else its `detach`.
+    still: BTreeMap<ValueId, ValueId>,
+    /// Values that the user has asked gradients of by `requires_grad_`.
+    marked: BTreeSet<ValueId>,
 }
 
 /// What random numbers depend on: the run's seed and step, which are inputs, and how many calls there were before.
@@ -97,6 +105,23 @@ pub(crate) fn record(
     trace.finish()
 }
 
+/// Runs `record` with a trace open that is no part of the open one, in its mode and at its module: for a derivative. `None` outside of a trace.
+pub(crate) fn record_backward(record: impl FnOnce()) -> Option<Result<Graph, Vec<Diagnostic>>> {
+    let (mode, scope) = with(|trace| (trace.mode, trace.scopes.last().cloned()))?;
+    let mut trace = Trace::new("", mode, None);
+    trace.is_backward = true;
+    trace.scopes.extend(scope);
+    let outer = OPEN.replace(Some(trace));
+    record();
+    let mut trace = OPEN.replace(outer).expect("nothing inside `record` closes the trace it opened");
+    if trace.random.is_some() {
+        let message = "a derivative needs to be the same in every pass: it draws no random numbers";
+        let help = "draw them in the function itself, and return them as one more result";
+        trace.note(Diagnostic::new(Code::BadArgument, message).help(help));
+    }
+    Some(trace.finish().map(|recorded| recorded.graph))
+}
+
 /// Access to the open trace; `None` outside of one.
 pub(crate) fn with<R>(f: impl FnOnce(&mut Trace) -> R) -> Option<R> {
     OPEN.with_borrow_mut(|open| open.as_mut().map(f))
@@ -121,6 +146,10 @@ impl Trace {
             buffers: Vec::new(),
             random: None,
             calls: Vec::new(),
+            is_backward: false,
+            grad_enabled: true,
+            still: BTreeMap::new(),
+            marked: BTreeSet::new(),
         }
     }
 
@@ -175,9 +204,16 @@ impl Trace {
         if method != name {
             place.method = Some(method.into());
         }
+        let still: Option<Vec<ValueId>> =
+            (!self.grad_enabled).then(|| operands.iter().map(|&operand| self.still(operand, &place)).collect());
         let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
-        match self.graph.add(op, operands, &hint, &place) {
-            Ok(value) => Some(value),
+        match self.graph.add(op, still.as_deref().unwrap_or(operands), &hint, &place) {
+            Ok(value) => {
+                if still.is_some() {
+                    self.still.insert(value, value);
+                }
+                Some(value)
+            }
             Err(mut diagnostic) => {
                 if let Some(rest) = diagnostic.message.strip_prefix(name) {
                     diagnostic.message = format!("{method}{rest}");
@@ -186,6 +222,52 @@ impl Trace {
                 None
             }
         }
+    }
+
+    /// What stands for a value where no gradient flows.
+    fn still(&mut self, value: ValueId, place: &Place) -> ValueId {
+        if !self.graph.ty(value).dtype.is_float() {
+            return value;
+        }
+        if let Some(&still) = self.still.get(&value) {
+            return still;
+        }
+        let detached = self.graph.add(Detach {}, &[value], "", place).expect("`detach` takes any tensor");
+        self.still.extend([(value, detached), (detached, detached)]);
+        detached
+    }
+
+    /// Makes a value one that gradients are asked of.
+    pub(crate) fn mark(&mut self, value: ValueId) {
+        self.marked.insert(value);
+        self.still.remove(&value);
+    }
+
+    /// Whether gradients could flow from a value to one that they are asked of: a trained parameter or what is marked.
+    pub(crate) fn requires_grad(&self, value: ValueId) -> bool {
+        self.flows_to(value, |op| matches!(op, Op::Input(input) if input.role == Role::Parameter))
+    }
+
+    /// Whether gradients could flow from a value to some input.
+    pub(crate) fn flows(&self, value: ValueId) -> bool {
+        self.flows_to(value, |op| matches!(op, Op::Input(_)))
+    }
+
+    fn flows_to(&self, value: ValueId, is_end: impl Fn(&Op) -> bool) -> bool {
+        let (mut seen, mut pending) = (BTreeSet::new(), vec![value]);
+        while let Some(value) = pending.pop() {
+            let node = self.graph.node(value);
+            if !node.ty.dtype.is_float() || !seen.insert(value) {
+                continue;
+            }
+            if self.marked.contains(&value) || is_end(&node.op) {
+                return true;
+            }
+            if !matches!(node.op, Op::Detach(_)) {
+                pending.extend(self.graph.operands(value));
+            }
+        }
+        false
     }
 
     /// The state for one more call that draws random numbers. It is there from the first call on, so that other models have none.
@@ -219,6 +301,17 @@ impl Trace {
     /// The place of a user's line in the module that is running.
     pub(crate) fn place(&self, location: &Location<'_>) -> Place {
         Place::of(location, self.scopes.last().map_or("", String::as_str))
+    }
+
+    /// Notes that an operand comes from another trace.
+    pub(crate) fn note_foreign(&mut self, method: &str, operand: &str, location: &Location<'_>) {
+        let message = format!("{method} needs tensors of one trace: `{operand}` comes from another");
+        let help = match self.is_backward {
+            true => "a derivative sees its arguments only: make the tensor an input or a result of the function",
+            false => "a tensor cannot be kept between calls; use a parameter or a buffer",
+        };
+        let place = self.place(location);
+        self.note(Diagnostic::new(Code::ForeignTensor, message).at(place).help(help));
     }
 
     /// Notes a mistake.
@@ -267,7 +360,11 @@ impl Buffer {
         let Some(new) = value.value() else { return };
         let location = Location::caller();
         with(|trace| {
-            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else { return };
+            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else {
+                let place = trace.place(location);
+                trace.note(foreign("buffer", trace.is_backward).at(place));
+                return;
+            };
             let (wanted, found) = (trace.graph.ty(state.input), trace.graph.ty(new));
             if wanted == found {
                 state.latest = new;
@@ -286,15 +383,23 @@ impl Buffer {
 fn member_tensor(value: Option<ValueId>, what: &str, location: &Location<'_>) -> Tensor {
     let noted = with(|trace| {
         if value.is_none() {
-            let message =
-                format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
             let place = trace.place(location);
-            let help = "keep it in a field of a `#[model]` struct that is not skipped";
-            trace.note(Diagnostic::new(Code::UnknownName, message).at(place).help(help));
+            trace.note(foreign(what, trace.is_backward).at(place));
         }
         trace.id
     });
     Tensor::new(noted.unwrap_or(0), value)
+}
+
+/// A parameter or buffer that the open trace does not have.
+fn foreign(what: &str, is_backward: bool) -> Diagnostic {
+    if is_backward {
+        let message = format!("a derivative sees its arguments only: it cannot use a {what}");
+        return Diagnostic::new(Code::UnknownName, message).help("make its tensor an input of the function");
+    }
+    let message = format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
+    let help = "keep it in a field of a `#[model]` struct that is not skipped";
+    Diagnostic::new(Code::UnknownName, message).help(help)
 }
 
 /// The time during which a module's `forward` runs: values made in it carry the module's path.
