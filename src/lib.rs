@@ -19,6 +19,8 @@ mod compiler;
 #[cfg(feature = "compiler")]
 mod error;
 #[cfg(feature = "compiler")]
+mod gradcheck;
+#[cfg(feature = "compiler")]
 mod ir_file;
 #[cfg(feature = "command")]
 pub mod models;
@@ -33,6 +35,8 @@ pub use build::{build, emit};
 pub use compiler::{Compiled, Compiler};
 #[cfg(feature = "compiler")]
 pub use error::Error;
+#[cfg(feature = "compiler")]
+pub use gradcheck::{GradCheck, GradCheckError, gradcheck};
 #[cfg(feature = "compiler")]
 pub use kiln_frontend::*;
 #[cfg(feature = "compiler")]

@@ -65,10 +65,12 @@ pub fn vjp(output: Tensor, cotangent: Tensor, inputs: &[Tensor]) -> Vec<Tensor> 
 pub fn grad_with(outputs: &[Tensor], inputs: &[Tensor], options: &Grad) -> Vec<Option<Tensor>> {
     let poison = || vec![Some(Tensor::poison()); inputs.len()];
     let location = Location::caller();
-    let cotangents = match options.grad_outputs.as_slice() {
-        [] => outputs.iter().map(|&output| one(output)).collect(),
-        given => given.to_vec(),
-    };
+    let mut cotangents = options.grad_outputs.clone();
+    if cotangents.is_empty() {
+        for &output in outputs {
+            cotangents.push(one(output));
+        }
+    }
     let made = trace::with(|trace| {
         let given = checked(trace, outputs, &cotangents, inputs, location)?;
         let wrt: Vec<ValueId> = inputs.iter().filter_map(|input| input.value()).collect();
@@ -90,11 +92,17 @@ pub fn grad_with(outputs: &[Tensor], inputs: &[Tensor], options: &Grad) -> Vec<O
         )
     });
     let Some(gradients) = made.flatten() else { return poison() };
-    let filled = gradients.into_iter().zip(inputs).map(|(gradient, &input)| {
-        let gradient = gradient.or_else(|| options.materialize_grads.then(|| input.zeros_like()))?;
-        Some(if is_grad_enabled() { gradient } else { gradient.detach() })
-    });
-    filled.collect()
+    // A loop, since a closure would not know the caller's line.
+    let mut filled = Vec::with_capacity(inputs.len());
+    for (gradient, &input) in gradients.into_iter().zip(inputs) {
+        let gradient = match gradient {
+            None if options.materialize_grads => Some(input.zeros_like()),
+            Some(gradient) if !is_grad_enabled() => Some(gradient.detach()),
+            other => other,
+        };
+        filled.push(gradient);
+    }
+    filled
 }
 
 impl Tensor {

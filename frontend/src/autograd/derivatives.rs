@@ -16,11 +16,12 @@ pub fn jvp(output: Tensor, inputs: &[Tensor], tangents: &[Tensor]) -> Tensor {
         return Tensor::mistake(Diagnostic::new(Code::BadArgument, message));
     }
     let cotangent = functional::zeros_like(output);
-    let products = vjp(output, cotangent, inputs)
-        .into_iter()
-        .zip(tangents)
-        .map(|(gradient, &tangent)| (gradient * tangent).sum_all());
-    let Some(sum) = products.reduce(|a, b| a + b) else { return functional::zeros_like(output) };
+    let mut sum = None;
+    for (gradient, &tangent) in vjp(output, cotangent, inputs).into_iter().zip(tangents) {
+        let product = (gradient * tangent).sum_all();
+        sum = Some(sum.map_or(product, |sum: Tensor| sum + product));
+    }
+    let Some(sum) = sum else { return cotangent };
     grad(sum, &[cotangent])[0]
 }
 
