@@ -141,19 +141,21 @@ fn check_output(function: &ItemFn, errors: &mut Errors) -> Option<Type> {
 /// that its lines stay its own.
 fn rewrite(mut function: ItemFn, arguments: &[Argument], output: &Type, backward: &Path, prefix: &Path) -> TokenStream {
     let hidden = |name: &str| Ident::new(name, Span::mixed_site());
-    let (saved, cotangent) = (hidden("saved"), hidden("cotangent"));
+    // What does not fit the derivative's signature shows where it is named.
+    let at_backward = |name: &str| Ident::new(name, Span::mixed_site().located_at(backward.span()));
+    let (apply, saved, cotangent) = (at_backward("apply"), at_backward("saved"), at_backward("cotangent"));
     let tensors: Vec<&PatIdent> = arguments.iter().filter(|it| it.is_tensor).map(|it| &it.pattern).collect();
     let names: Vec<&Ident> = tensors.iter().map(|pattern| &pattern.ident).collect();
     let configuration: Vec<&Ident> = arguments.iter().filter(|it| !it.is_tensor).map(|it| &it.pattern.ident).collect();
     let copies: Vec<Ident> = configuration.iter().map(|name| hidden(&format!("copy_of_{name}"))).collect();
     let (count, name) = (tensors.len(), function.sig.ident.to_string());
     let statements = std::mem::take(&mut function.block.stmts);
-    // A mistake in the derivative's signature shows where it is named.
     let call = quote_spanned!(backward.span()=> #backward(#saved, #cotangent #(, #copies)*));
     function.attrs.push(syn::parse_quote!(#[track_caller]));
     function.block = syn::parse_quote!({
         #(let #copies = ::core::clone::Clone::clone(&#configuration);)*
-        #prefix::custom_vjp(
+        use #prefix::custom_vjp as #apply;
+        #apply(
             #name,
             [#(#names),*],
             |[#(#tensors),*]: [#prefix::Tensor; #count]| -> #output { #(#statements)* },
