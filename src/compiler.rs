@@ -135,6 +135,6 @@ impl Observer for Both<'_> {
 
 /// The trace as the pipeline takes it.
 pub(crate) fn request(traced: Traced) -> pipeline::Request {
-    let Traced { name, train, eval, predict, rules, .. } = traced;
-    pipeline::Request { name, train, eval, predict, rules }
+    let Traced { name, train, eval, predict, rules, accumulate, .. } = traced;
+    pipeline::Request { name, train, eval, predict, rules, accumulate }
 }

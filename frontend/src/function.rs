@@ -87,7 +87,7 @@ impl Function {
             }
         })?;
         let (train, predict) = if gradients { (Some(recorded.graph), None) } else { (None, Some(recorded.graph)) };
-        Ok(Traced { name: self.name.clone(), train, eval: None, predict, rules: None, calls: recorded.calls })
+        Ok(Traced { name: self.name.clone(), train, predict, calls: recorded.calls, ..Traced::default() })
     }
 
     fn declare(&self, name: &str, ty: &Type) -> (String, Tensor) {

@@ -48,13 +48,13 @@ pub use indexing::{At, EmbeddingOptions, NewAxis, Reduce, TensorIndex};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
     Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
-    named_modules, named_parameters, state_dict,
+    named_modules, named_parameters, parameters, state_dict,
 };
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};
 pub use scalar::{Operand, Scalar};
 pub use spatial::PerAxis;
 pub use tensor::{Size, Sizes, Tensor};
-pub use trace::{Call, Scope};
+pub use trace::{Call, Mode, Scope};
 pub use training::{BATCH, Inputs, PREDICTION, Traced, Training};
 pub use views::{Indexing, PadMode, Parts, cat, meshgrid, stack};

@@ -164,6 +164,11 @@ pub fn named_parameters(module: &dyn Module) -> Vec<(String, Parameter)> {
     walk(module, "").into_iter().filter_map(parameter).collect()
 }
 
+/// Each parameter once, in the order of the `state_dict`.
+pub fn parameters(module: &dyn Module) -> Vec<Parameter> {
+    named_parameters(module).into_iter().map(|(_, parameter)| parameter).collect()
+}
+
 /// Each buffer once, under its first name; also those that are not persistent.
 pub fn named_buffers(module: &dyn Module) -> Vec<(String, Buffer)> {
     let mut seen = BTreeSet::new();

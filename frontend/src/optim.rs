@@ -1,24 +1,86 @@
 //! Optimisers as update rules: each is traced into graphs that `append_update` puts into the train step.
+//!
+//! One optimiser, one file: a struct of options (`options.rs`) and an `impl Optimizer`. `rules.rs` traces them for the parameters of a model, and
+//! `gradients.rs` what happens to all gradients before: accumulation, loss scaling, clipping.
 
+mod adadelta;
+mod adagrad;
 mod adam;
+mod adamax;
+mod gradients;
+mod lion;
+mod muon;
+mod nadam;
+mod options;
+mod radam;
+mod rmsprop;
+mod rules;
+mod scaler;
 mod sgd;
 
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
+pub use adamax::Adamax;
+pub use lion::Lion;
+pub use muon::{AdjustLr, Muon};
+pub use nadam::NAdam;
+pub use radam::RAdam;
+pub use rmsprop::RmsProp;
+pub use rules::RuleState;
+pub use scaler::GradScaler;
 pub use sgd::Sgd;
 
-use kiln_ir::update::names;
-use kiln_ir::{DType, Diagnostic, Init, Place, Role, Type, UpdateRules};
+pub(crate) use gradients::{Clip, GradientRule};
+pub(crate) use rules::{Group, accumulate_rules, update_rules};
 
-use crate::trace::{self, Mode};
-use crate::{Module, Tensor, Visitor, named_parameters};
+use crate::Tensor;
 
 /// A rule for new weights. Numbers and formulas are those of `torch.optim`.
+///
+/// Your own is as good as these: gradient descent is
+///
+/// ```
+/// use kiln_frontend::optim::{Optimizer, RuleState};
+/// use kiln_frontend::{DType, Tensor};
+///
+/// struct Descent;
+///
+/// impl Optimizer for Descent {
+///     fn learning_rate(&self) -> f64 {
+///         0.1
+///     }
+///
+///     fn update(&self, weight: Tensor, gradient: Tensor, state: &mut RuleState) -> Tensor {
+///         weight - gradient * state.learning_rate().to(DType::F32)
+///     }
+/// }
+/// ```
 pub trait Optimizer {
     /// The initial learning rate; the host may change it between steps.
     fn learning_rate(&self) -> f64;
 
-    /// What all parameters use: counters and corrections, by name. Runs once a step.
-    fn shared(&self, state: &mut RuleState) -> Vec<(&'static str, Tensor)>;
+    /// The initial momentum or first beta, if the rule has one; the host may change it between steps.
+    fn momentum(&self) -> Option<f64> {
+        None
+    }
+
+    /// What is wrong with the options: the `ValueError` of `torch.optim`.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Why the rule is not for weights of this shape.
+    fn refuses(&self, shape: &[usize]) -> Option<String> {
+        let _ = shape;
+        None
+    }
+
+    /// What all parameters of a group use: counters and corrections, by name. Runs once a step.
+    fn shared(&self, state: &mut RuleState) -> Vec<(&'static str, Tensor)> {
+        let _ = state;
+        Vec::new()
+    }
 
     /// The new weight.
     fn update(&self, weight: Tensor, gradient: Tensor, state: &mut RuleState) -> Tensor;
@@ -30,6 +92,18 @@ impl Optimizer for Box<dyn Optimizer> {
         (**self).learning_rate()
     }
 
+    fn momentum(&self) -> Option<f64> {
+        (**self).momentum()
+    }
+
+    fn fault(&self) -> Option<String> {
+        (**self).fault()
+    }
+
+    fn refuses(&self, shape: &[usize]) -> Option<String> {
+        (**self).refuses(shape)
+    }
+
     fn shared(&self, state: &mut RuleState) -> Vec<(&'static str, Tensor)> {
         (**self).shared(state)
     }
@@ -39,109 +113,8 @@ impl Optimizer for Box<dyn Optimizer> {
     }
 }
 
-/// The inputs and states of the rule that is being traced.
-pub struct RuleState {
-    shape: Vec<usize>,
-    shared: Vec<(&'static str, DType)>,
-    learning_rate: f64,
-    updates: Vec<(Tensor, Tensor)>,
-}
-
-impl RuleState {
-    /// The learning rate, an f64 scalar that the host sets.
-    pub fn learning_rate(&self) -> Tensor {
-        let init = Init::Constant(self.learning_rate);
-        input(names::LEARNING_RATE, Role::Scalar, Type::scalar(DType::F64), init)
-    }
-
-    /// What [`Optimizer::shared`] computed under this name.
-    pub fn shared(&self, name: &str) -> Tensor {
-        let dtype = self.shared.iter().find(|(known, _)| *known == name).map_or(DType::F32, |(_, dtype)| *dtype);
-        input(name, Role::Data, Type::scalar(dtype), Init::Zeros)
-    }
-
-    /// A moment of the weight's shape that starts at zero.
-    pub fn moment(&self, name: &str) -> Tensor {
-        input(name, Role::State, Type::new(DType::F32, self.shape.as_slice()), Init::Zeros)
-    }
-
-    /// A counter in f64 that starts at zero.
-    pub fn counter(&self, name: &str) -> Tensor {
-        input(name, Role::State, Type::scalar(DType::F64), Init::Zeros)
-    }
-
-    /// Makes `value` the next value of a moment or counter.
-    pub fn set(&mut self, state: Tensor, value: Tensor) {
-        self.updates.push((state, value));
-    }
-}
-
-/// Traces the rules of an optimiser for every trained parameter of a model.
-pub(crate) fn rules(optimizer: &dyn Optimizer, model: &dyn Module) -> Result<UpdateRules, Vec<Diagnostic>> {
-    let new_state = |shape: &[usize], shared: &[(&'static str, DType)]| RuleState {
-        shape: shape.to_vec(),
-        shared: shared.to_vec(),
-        learning_rate: optimizer.learning_rate(),
-        updates: Vec::new(),
-    };
-    let mut shared_types = Vec::new();
-    let shared = rule("optimizer", |finish| {
-        let mut state = new_state(&[], &[]);
-        let results = optimizer.shared(&mut state);
-        shared_types = results.iter().map(|(name, tensor)| (*name, tensor.dtype())).collect();
-        finish(&results, &state.updates);
-    })?;
-    let mut parameters = Vec::new();
-    for (name, parameter) in named_parameters(model).into_iter().filter(|(_, p)| p.is_trainable()) {
-        let graph = rule(&format!("optimizer.{name}"), |finish| {
-            let ty = Type::new(parameter.dtype(), parameter.shape());
-            let weight = input(names::PARAMETER, Role::Data, ty.clone(), Init::Zeros);
-            let gradient = input(names::GRADIENT, Role::Data, ty, Init::Zeros);
-            let mut state = new_state(parameter.shape(), &shared_types);
-            let updated = optimizer.update(weight, gradient, &mut state);
-            finish(&[(names::PARAMETER, updated)], &state.updates);
-        })?;
-        parameters.push((name, graph));
-    }
-    Ok(UpdateRules { shared, parameters })
-}
-
-type Finish<'a> = &'a mut dyn FnMut(&[(&'static str, Tensor)], &[(Tensor, Tensor)]);
-
-/// Traces one rule; `record` hands its results and state updates to the closure it is given.
-fn rule(name: &str, record: impl FnOnce(Finish<'_>)) -> Result<kiln_ir::Graph, Vec<Diagnostic>> {
-    let mut finish = |results: &[(&'static str, Tensor)], updates: &[(Tensor, Tensor)]| {
-        trace::with(|trace| {
-            for (name, tensor) in results {
-                if let Some(value) = tensor.value() {
-                    trace.graph.add_output(*name, value);
-                }
-            }
-            for (state, value) in updates {
-                if let (Some(state), Some(value)) = (state.value(), value.value()) {
-                    trace.graph.add_update(state, value);
-                }
-            }
-        });
-    };
-    let mut graph = trace::record(name, Mode::Train, None, &NoModule, || record(&mut finish))?.graph;
-    graph.remove_dead();
-    Ok(graph)
-}
-
-/// An input of the rule; asking twice gives the same one.
-fn input(name: &str, role: Role, ty: Type, init: Init) -> Tensor {
-    let found = trace::with(|trace| {
-        let existing = trace.graph.find(name);
-        let value = existing.unwrap_or_else(|| trace.input(name, role, ty, init, Place::NONE));
-        Tensor::new(trace.id, Some(value))
-    });
-    found.unwrap_or_else(Tensor::poison)
-}
-
-/// Rules have no parameters of their own.
-struct NoModule;
-
-impl Module for NoModule {
-    fn visit(&self, _: &mut dyn Visitor) {}
+/// `g` as the rule takes it: negated to maximise, and with the L2 penalty `g + weight_decay·w`.
+fn penalized(gradient: Tensor, weight: Tensor, maximize: bool, weight_decay: f64) -> Tensor {
+    let gradient = if maximize { -gradient } else { gradient };
+    if weight_decay == 0.0 { gradient } else { gradient + weight * weight_decay }
 }

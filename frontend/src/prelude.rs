@@ -10,9 +10,11 @@ pub use crate::layers::{
     LocalResponseNorm, Lstm, LstmCell, MaxPool1d, MaxPool2d, MaxPool3d, PixelShuffle, PixelUnshuffle, Relu, RmsNorm,
     Rnn, RnnCell, Sigmoid, Tanh, Unfold, Upsample,
 };
-pub use crate::optim::{Adam, AdamW, Optimizer, Sgd};
+pub use crate::optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, GradScaler, Lion, Muon, NAdam, Optimizer, RAdam, RmsProp, Sgd,
+};
 pub use crate::random::{normal, rand, randint, randn};
 pub use crate::{
-    BATCH, Buffer, DType, Dim, Forward, Initializer, Layer, Layers, Module, Named, Parameter, Sequential, Tensor,
-    Traced, Training, cat, stack,
+    BATCH, Buffer, DType, Diagnostic, Dim, Forward, Initializer, Layer, Layers, Mode, Module, Named, Parameter,
+    Sequential, Tensor, Traced, Training, cat, parameters, stack,
 };

@@ -4,11 +4,13 @@
 //! with its place, its result is a tensor without a value, and everything computed from that stays silent, so that one run reports
 //! every independent mistake.
 
+mod flow;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 
-use kiln_ir::ops::{Add, Detach, Input};
+use kiln_ir::ops::{Add, Input};
 use kiln_ir::update::names;
 use kiln_ir::{Builder, Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
 
@@ -16,6 +18,8 @@ use crate::module::{
     Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
 };
 use crate::{Buffer, Module, Parameter, Tensor};
+
+pub(crate) use flow::record_backward;
 
 /// Whether layers behave as in training or as in evaluation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,8 +36,10 @@ pub(crate) struct Trace {
     pub(crate) graph: Graph,
     pub(crate) mode: Mode,
     diagnostics: Vec<Diagnostic>,
-    /// Paths of the modules whose `forward` is running, outermost first.
-    scopes: Vec<String>,
+    /// The modules whose `forward` is running, outermost first: their paths, and whether they train.
+    scopes: Vec<(String, Mode)>,
+    /// Modules in evaluation mode whatever the trace's is.
+    evaluated: HashSet<ModuleId>,
     module_paths: HashMap<ModuleId, String>,
     parameters: HashMap<usize, ValueId>,
     /// The input and the latest value of each buffer, in the order of the model.
@@ -105,23 +111,6 @@ pub(crate) fn record(
     trace.finish()
 }
 
-/// Runs `record` with a trace open that is no part of the open one, in its mode and at its module: for a derivative. `None` outside of a trace.
-pub(crate) fn record_backward(record: impl FnOnce()) -> Option<Result<Graph, Vec<Diagnostic>>> {
-    let (mode, scope) = with(|trace| (trace.mode, trace.scopes.last().cloned()))?;
-    let mut trace = Trace::new("", mode, None);
-    trace.is_backward = true;
-    trace.scopes.extend(scope);
-    let outer = OPEN.replace(Some(trace));
-    record();
-    let mut trace = OPEN.replace(outer).expect("nothing inside `record` closes the trace it opened");
-    if trace.random.is_some() {
-        let message = "a derivative needs to be the same in every pass: it draws no random numbers";
-        let help = "draw them in the function itself, and return them as one more result";
-        trace.note(Diagnostic::new(Code::BadArgument, message).help(help));
-    }
-    Some(trace.finish().map(|recorded| recorded.graph))
-}
-
 /// Access to the open trace; `None` outside of one.
 pub(crate) fn with<R>(f: impl FnOnce(&mut Trace) -> R) -> Option<R> {
     OPEN.with_borrow_mut(|open| open.as_mut().map(f))
@@ -141,6 +130,7 @@ impl Trace {
             mode,
             diagnostics: Vec::new(),
             scopes: Vec::new(),
+            evaluated: HashSet::new(),
             module_paths: HashMap::new(),
             parameters: HashMap::new(),
             buffers: Vec::new(),
@@ -224,52 +214,6 @@ impl Trace {
         }
     }
 
-    /// What stands for a value where no gradient flows.
-    fn still(&mut self, value: ValueId, place: &Place) -> ValueId {
-        if !self.graph.ty(value).dtype.is_float() {
-            return value;
-        }
-        if let Some(&still) = self.still.get(&value) {
-            return still;
-        }
-        let detached = self.graph.add(Detach {}, &[value], "", place).expect("`detach` takes any tensor");
-        self.still.extend([(value, detached), (detached, detached)]);
-        detached
-    }
-
-    /// Makes a value one that gradients are asked of.
-    pub(crate) fn mark(&mut self, value: ValueId) {
-        self.marked.insert(value);
-        self.still.remove(&value);
-    }
-
-    /// Whether gradients could flow from a value to one that they are asked of: a trained parameter or what is marked.
-    pub(crate) fn requires_grad(&self, value: ValueId) -> bool {
-        self.flows_to(value, |op| matches!(op, Op::Input(input) if input.role == Role::Parameter))
-    }
-
-    /// Whether gradients could flow from a value to some input.
-    pub(crate) fn flows(&self, value: ValueId) -> bool {
-        self.flows_to(value, |op| matches!(op, Op::Input(_)))
-    }
-
-    fn flows_to(&self, value: ValueId, is_end: impl Fn(&Op) -> bool) -> bool {
-        let (mut seen, mut pending) = (BTreeSet::new(), vec![value]);
-        while let Some(value) = pending.pop() {
-            let node = self.graph.node(value);
-            if !node.ty.dtype.is_float() || !seen.insert(value) {
-                continue;
-            }
-            if self.marked.contains(&value) || is_end(&node.op) {
-                return true;
-            }
-            if !matches!(node.op, Op::Detach(_)) {
-                pending.extend(self.graph.operands(value));
-            }
-        }
-        false
-    }
-
     /// The state for one more call that draws random numbers. It is there from the first call on, so that other models have none.
     pub(crate) fn random_call(&mut self) -> RandomState {
         let state = self.random.unwrap_or_else(|| {
@@ -300,7 +244,7 @@ impl Trace {
 
     /// The place of a user's line in the module that is running.
     pub(crate) fn place(&self, location: &Location<'_>) -> Place {
-        Place::of(location, self.scopes.last().map_or("", String::as_str))
+        Place::of(location, self.scopes.last().map_or("", |(path, _)| path.as_str()))
     }
 
     /// Notes that an operand comes from another trace.
@@ -412,9 +356,11 @@ impl Scope {
     /// Enters `module`; dropping the scope leaves it.
     pub fn enter<M: Module>(module: &M) -> Scope {
         let start = with(|trace| {
-            let path = trace.module_paths.get(&module.module_id());
-            let path = path.or(trace.scopes.last()).cloned().unwrap_or_default();
-            trace.scopes.push(path);
+            let id = module.module_id();
+            let (outer, mode) = trace.scopes.last().cloned().unwrap_or((String::new(), trace.mode));
+            let path = trace.module_paths.get(&id).cloned().unwrap_or(outer);
+            let mode = if trace.evaluated.contains(&id) { Mode::Eval } else { mode };
+            trace.scopes.push((path, mode));
             trace.graph.len()
         });
         Scope { start: start.unwrap_or(0), type_name: module.type_name() }
@@ -422,19 +368,25 @@ impl Scope {
 
     /// Whether layers behave as in training.
     pub fn is_training() -> bool {
-        with(|trace| trace.mode == Mode::Train).unwrap_or(false)
+        with(|trace| trace.scopes.last().map_or(trace.mode, |(_, mode)| *mode) == Mode::Train).unwrap_or(false)
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
         with(|trace| {
-            if let Some(module) = trace.scopes.pop() {
+            if let Some((module, _)) = trace.scopes.pop() {
                 let values = self.start..trace.graph.len();
                 trace.calls.push(Call { module, type_name: self.type_name, values });
             }
         });
     }
+}
+
+/// Puts a module and all that it holds into evaluation mode for the open trace.
+pub(crate) fn evaluate(module: &dyn Module) {
+    let ids = named_modules(module).into_iter().map(|entry| entry.id);
+    with(|trace| trace.evaluated.extend(ids));
 }
 
 /// A dtype and shape for an input; `Dim::BATCH` is the symbolic axis.

@@ -1,15 +1,21 @@
 //! What is compiled: a model, its inputs, its loss and its optimiser, traced into one graph an entry point.
 
-use std::collections::BTreeMap;
-use std::ops::Index;
+mod faults;
+mod groups;
+mod inputs;
+
 use std::panic::Location;
 
 use kiln_ir::update::names;
-use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Init, Place, Role, Type, UpdateRules};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Place, UpdateRules};
 
-use crate::optim::{self, Optimizer};
+use self::groups::ParameterGroup;
+use self::inputs::InputSpec;
+use crate::optim::{Clip, GradScaler, GradientRule, Optimizer, accumulate_rules, update_rules};
 use crate::trace::{self, Call, Mode};
-use crate::{Module, Tensor};
+use crate::{Module, Parameter, Tensor};
+
+pub use self::inputs::Inputs;
 
 /// A model and how it is trained.
 ///
@@ -33,44 +39,20 @@ pub struct Training<M> {
     inputs: Vec<InputSpec>,
     predict: Option<Function<M>>,
     loss: Option<Function<M>>,
-    optimizer: Option<Box<dyn Optimizer>>,
+    mode: Mode,
+    evaluated: Vec<Part<M>>,
+    /// Those with parameters of their own first, the one with the rest last.
+    groups: Vec<ParameterGroup<M>>,
+    gradients: GradientRule,
     place: Place,
 }
 
 type Function<M> = Box<dyn Fn(&M, &Inputs) -> Tensor>;
 
-struct InputSpec {
-    name: String,
-    ty: Type,
-    place: Place,
-}
-
-/// The inputs of a step, by name: `batch["x"]`. An unknown name is a mistake that the trace reports.
-pub struct Inputs {
-    tensors: BTreeMap<String, Tensor>,
-    /// What an unknown name refers to.
-    unknown: Tensor,
-}
-
-impl Index<&str> for Inputs {
-    type Output = Tensor;
-
-    #[track_caller]
-    fn index(&self, name: &str) -> &Tensor {
-        if let Some(tensor) = self.tensors.get(name) {
-            return tensor;
-        }
-        let names: Vec<String> = self.tensors.keys().map(|name| format!("`{name}`")).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let message = format!("a step has the inputs that the training declares, {names}: found `{name}`");
-        let help = format!("declare it with `.input(\"{name}\", dtype, shape)`");
-        Tensor::mistake(Diagnostic::new(Code::UnknownName, message).help(help));
-        &self.unknown
-    }
-}
+type Part<M> = Box<dyn for<'m> Fn(&'m M) -> &'m dyn Module>;
 
 /// A traced training: a graph for each entry point, before differentiation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Traced {
     /// The model's name.
     pub name: String,
@@ -82,6 +64,8 @@ pub struct Traced {
     pub predict: Option<Graph>,
     /// The optimiser.
     pub rules: Option<UpdateRules>,
+    /// What becomes of the gradients of a batch after which no weight changes.
+    pub accumulate: Option<UpdateRules>,
     /// The calls of modules in `predict`, or in `train` without it, in the order they ended.
     pub calls: Vec<Call>,
 }
@@ -103,7 +87,10 @@ impl<M: Module> Training<M> {
             inputs: Vec::new(),
             predict: None,
             loss: None,
-            optimizer: None,
+            mode: Mode::Train,
+            evaluated: Vec::new(),
+            groups: Vec::new(),
+            gradients: GradientRule::default(),
             place: Place::of(Location::caller(), ""),
         }
     }
@@ -139,10 +126,94 @@ impl<M: Module> Training<M> {
         self
     }
 
-    /// How weights change.
+    /// How layers behave while training: [`Mode::Eval`] keeps running statistics as they are and drops nothing, as `model.eval()` before the loop.
     #[must_use]
+    pub fn train_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// A part of the model that is in evaluation mode also while the rest trains, as `model.backbone.eval()`: frozen batch norms.
+    #[must_use]
+    pub fn eval_module<P>(mut self, part: P) -> Self
+    where
+        P: 'static + for<'m> Fn(&'m M) -> &'m dyn Module,
+    {
+        self.evaluated.push(Box::new(part));
+        self
+    }
+
+    /// How weights change: all trainable ones that no parameter group has.
+    #[must_use]
+    #[track_caller]
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
-        self.optimizer = Some(Box::new(optimizer));
+        self.groups.retain(|group| !group.is_rest());
+        self.groups.push(ParameterGroup::rest(optimizer, Location::caller()));
+        self
+    }
+
+    /// Parameters with an optimiser or options of their own, as an entry of `torch.optim`'s `param_groups`.
+    ///
+    /// Groups are numbered in the order of these calls, and the one of [`optimizer`](Self::optimizer), if there is one, is the last: the host sets their
+    /// learning rates as `lr.0`, `lr.1`, …. Parameters in no group are not trained.
+    ///
+    /// ```
+    /// use kiln_frontend::prelude::*;
+    ///
+    /// let model = Sequential::new((Linear::new(4, 8), Relu, Linear::new(8, 2)));
+    /// let training = Training::new("tuning", model)
+    ///     .max_batch(16)
+    ///     .input("x", DType::F32, [BATCH, Dim::fixed(4)])
+    ///     .loss(|model, batch| model.forward(batch["x"]).square().mean_all())
+    ///     .parameter_group(|model| parameters(&model.children.2), Sgd::new(1e-2).momentum(0.9))
+    ///     .optimizer(Sgd::new(1e-3).momentum(0.9));
+    /// assert_eq!(training.trace()?.rules.expect("there is an optimiser").groups.len(), 2);
+    /// # Ok::<(), Vec<Diagnostic>>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn parameter_group(
+        mut self,
+        parameters: impl Fn(&M) -> Vec<Parameter> + 'static,
+        optimizer: impl Optimizer + 'static,
+    ) -> Self {
+        let end = self.groups.iter().position(ParameterGroup::is_rest).unwrap_or(self.groups.len());
+        self.groups.insert(end, ParameterGroup::new(parameters, optimizer, Location::caller()));
+        self
+    }
+
+    /// Updates the weights once in `batches` train steps, by the mean of their gradients. The host may change the number (`accumulate.steps`).
+    #[must_use]
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.gradients.accumulate = Some(batches);
+        self
+    }
+
+    /// Scales the loss, and skips updates whose gradients overflow.
+    #[must_use]
+    pub fn grad_scaler(mut self, scaler: GradScaler) -> Self {
+        self.gradients.scaler = Some(scaler);
+        self
+    }
+
+    /// Limits the Euclidean norm of all gradients together before every update, as `clip_grad_norm_`; the output `grad_norm` of the train step is
+    /// the norm before. Limits apply in the order in which they are asked for.
+    #[must_use]
+    pub fn clip_grad_norm(self, max_norm: f64) -> Self {
+        self.clip_grad_norm_with(max_norm, 2.0)
+    }
+
+    /// The same with a norm of another order: 1, 2, …, or `f64::INFINITY` for the greatest element.
+    #[must_use]
+    pub fn clip_grad_norm_with(mut self, max_norm: f64, norm_type: f64) -> Self {
+        self.gradients.clips.push(Clip::Norm { max: max_norm, order: norm_type });
+        self
+    }
+
+    /// Limits every element of every gradient to `[-clip_value, clip_value]` before every update, as `clip_grad_value_`.
+    #[must_use]
+    pub fn clip_grad_value(mut self, clip_value: f64) -> Self {
+        self.gradients.clips.push(Clip::Value(clip_value));
         self
     }
 
@@ -175,17 +246,21 @@ impl<M: Module> Training<M> {
             }
         };
         let predict = entry(&self.predict, "predict", PREDICTION, Mode::Eval);
-        let train = entry(&self.loss, "train_step", names::LOSS, Mode::Train);
+        let train = entry(&self.loss, "train_step", names::LOSS, self.mode);
         let eval = entry(&self.loss, "eval_loss", names::LOSS, Mode::Eval);
-        let rules = match &self.optimizer {
-            Some(optimizer) => optim::rules(&**optimizer, &self.model).map(Some).unwrap_or_else(|found| {
-                diagnostics.extend(found);
-                None
-            }),
-            None => None,
-        };
+        let (mut rules, mut accumulate) = (None, None);
+        if !self.groups.is_empty() && self.loss.is_some() {
+            let groups = groups::resolve(&self.groups, &self.model);
+            let traced = groups.and_then(|groups| {
+                Ok((update_rules(&groups, &self.gradients)?, accumulate_rules(&groups, &self.gradients)?))
+            });
+            match traced {
+                Ok((update, between)) => (rules, accumulate) = (Some(update), between),
+                Err(found) => diagnostics.extend(found),
+            }
+        }
         if diagnostics.is_empty() {
-            Ok(Traced { name: self.name.clone(), train, eval, predict, rules, calls })
+            Ok(Traced { name: self.name.clone(), train, eval, predict, rules, accumulate, calls })
         } else {
             Err(diagnostics)
         }
@@ -200,7 +275,10 @@ impl<M: Module> Training<M> {
     ) -> Result<trace::Recorded, Vec<Diagnostic>> {
         let name = format!("{}.{entry}", self.name);
         trace::record(&name, mode, self.max_batch, &self.model, || {
-            let tensor = function(&self.model, &self.declare_inputs());
+            for part in &self.evaluated {
+                trace::evaluate(part(&self.model));
+            }
+            let tensor = function(&self.model, &inputs::declare(&self.inputs));
             let Some(value) = tensor.value() else { return };
             trace::with(|trace| {
                 let ty = trace.graph.ty(value).clone();
@@ -212,68 +290,10 @@ impl<M: Module> Training<M> {
                 }
                 trace.graph.add_output(output, value);
             });
+            if let (Some(scaler), "train_step") = (&self.gradients.scaler, entry) {
+                let objective = (tensor * scaler.scale()).value();
+                trace::with(|trace| objective.map(|value| trace.graph.add_output(names::OBJECTIVE, value)));
+            }
         })
-    }
-
-    fn declare_inputs(&self) -> Inputs {
-        let declare = |spec: &InputSpec| {
-            // `faults` reports an input that no graph can have.
-            let is_sound = spec.ty.shape.is_batch_leading();
-            let tensor = trace::with(|trace| {
-                let input = || trace.input(&spec.name, Role::Data, spec.ty.clone(), Init::Zeros, spec.place.clone());
-                let value = is_sound.then(input);
-                Tensor::new(trace.id, value)
-            });
-            (spec.name.clone(), tensor.unwrap_or_else(Tensor::poison))
-        };
-        Inputs { tensors: self.inputs.iter().map(declare).collect(), unknown: Tensor::poison() }
-    }
-
-    /// Mistakes in the declaration itself.
-    fn faults(&self) -> Vec<Diagnostic> {
-        let mut faults = Vec::new();
-        let mut fault =
-            |code, message: String, place: &Place| faults.push(Diagnostic::new(code, message).at(place.clone()));
-        for (position, input) in self.inputs.iter().enumerate() {
-            if self.inputs[..position].iter().any(|other| other.name == input.name) {
-                fault(
-                    Code::DuplicateName,
-                    format!("inputs need different names: `{}` stands for two", input.name),
-                    &input.place,
-                );
-            }
-            if !input.ty.shape.is_batch_leading() {
-                fault(
-                    Code::BatchAxis,
-                    format!("the batch axis needs to be in front: `{}` is {}", input.name, input.ty),
-                    &input.place,
-                );
-            }
-            if input.ty.shape.0.iter().any(|dim| dim.batch) && self.max_batch.is_none() {
-                let message = format!(
-                    "a batch axis needs a bound: `{}` is {}, and there is no `.max_batch(n)`",
-                    input.name, input.ty
-                );
-                fault(Code::BadArgument, message, &input.place);
-            }
-        }
-        let identifier = |name: &str| {
-            name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()))
-        };
-        if self.name.is_empty() || !identifier(&self.name) {
-            let message =
-                format!("a training's name becomes a Rust module and needs to be an identifier: found `{}`", self.name);
-            fault(Code::BadArgument, message, &self.place);
-        }
-        if self.max_batch == Some(0) {
-            fault(Code::BadArgument, "a batch needs at least one sample: the bound is 0".to_owned(), &self.place);
-        }
-        if self.loss.is_none() && self.predict.is_none() {
-            fault(Code::BadArgument, "a training needs `.loss(..)`, `.predict(..)` or both".to_owned(), &self.place);
-        }
-        if self.optimizer.is_some() && self.loss.is_none() {
-            fault(Code::BadArgument, "an optimizer needs a `.loss(..)` to minimise".to_owned(), &self.place);
-        }
-        faults
     }
 }

@@ -42,4 +42,4 @@ pub use ops::{Op, Role};
 pub use place::Place;
 pub use program::Program;
 pub use shape::{Dim, Shape, Type};
-pub use update::UpdateRules;
+pub use update::{GroupRules, UpdateRules};

@@ -1,8 +1,10 @@
 //! Puts the optimiser into the train step: one program computes the loss, the gradients and the new weights.
 //!
-//! Copies the rules (`kiln_ir::UpdateRules`) into the graph: the shared part once, a parameter's rule for each trained parameter, with the
-//! weight and its gradient in the place of the rule's inputs. Moments become inputs of role `State` named
+//! Copies the rules (`kiln_ir::UpdateRules`) into the graph: what is done to all gradients, the shared part of each group, a parameter's rule for each
+//! trained parameter, with the weight and its gradient in the place of the rule's inputs. Moments become inputs of role `State` named
 //! `optimizer.<parameter>.<moment>`, and every new weight and moment an update of its input, so that each is one buffer later.
+//!
+//! A parameter that the loss does not depend on stays as it is, without state, as in PyTorch, where its gradient is `None`: weight decay must not touch it.
 //!
 //! **Before:** the scalar and the parameters are in the graph, gradients are not. **After:** updates of every trained parameter and of all
 //! optimiser state.
@@ -17,27 +19,49 @@
 //! gradient.
 //! **Source:** the rules are `torch.optim`'s; the front end holds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::ops::Input;
 use kiln_ir::update::names;
-use kiln_ir::{Code, Diagnostic, Graph, Op, Place, Role, UpdateRules, ValueId};
+use kiln_ir::{Code, Diagnostic, Graph, Number, Op, Place, Role, UpdateRules, ValueId};
 
 use crate::rewrite::has_own_name;
 
-/// Adds the updates for `gradients`, which are in the order of `rules.parameters`.
+/// Adds the updates for `gradients`, which are in the order of `rules.trained`.
 pub fn run(graph: &mut Graph, rules: &UpdateRules, gradients: &[ValueId]) -> Result<(), Diagnostic> {
-    let shared = copy(graph, &rules.shared, names::OPTIMIZER, &BTreeMap::new())?;
-    for ((name, rule), &gradient) in rules.parameters.iter().zip(gradients) {
-        let weight = graph.find(name).ok_or_else(|| unknown(name))?;
-        let mut given = shared.clone();
-        given.insert(names::PARAMETER.to_owned(), weight);
-        given.insert(names::GRADIENT.to_owned(), gradient);
-        let results = copy(graph, rule, &format!("{}.{name}", names::OPTIMIZER), &given)?;
-        let updated = results.get(names::PARAMETER).copied().ok_or_else(|| unknown(names::PARAMETER))?;
-        add_update(graph, weight, updated);
+    let gradient_names = rules.trained.iter().map(|name| names::gradient_of(name));
+    let mut given: BTreeMap<String, ValueId> = gradient_names.zip(gradients.iter().copied()).collect();
+    let reached: BTreeSet<&String> = rules
+        .trained
+        .iter()
+        .zip(gradients)
+        .filter(|&(_, &gradient)| !is_zero(graph, gradient))
+        .map(|(n, _)| n)
+        .collect();
+    for (name, value) in copy(graph, &rules.gradients, "", &given)? {
+        if given.insert(name.clone(), value).is_none() {
+            graph.add_output(name, value);
+        }
+    }
+    for group in &rules.groups {
+        let mut given = given.clone();
+        given.extend(copy(graph, &group.shared, &group.prefix, &given)?);
+        for (name, rule) in group.parameters.iter().filter(|(name, _)| reached.contains(name)) {
+            let weight = graph.find(name).ok_or_else(|| unknown(name))?;
+            let gradient = *given.get(&names::gradient_of(name)).ok_or_else(|| unknown(name))?;
+            given.insert(names::PARAMETER.to_owned(), weight);
+            given.insert(names::GRADIENT.to_owned(), gradient);
+            let results = copy(graph, rule, &format!("{}.{name}", names::OPTIMIZER), &given)?;
+            let updated = results.get(names::PARAMETER).copied().ok_or_else(|| unknown(names::PARAMETER))?;
+            add_update(graph, weight, updated);
+        }
     }
     Ok(())
+}
+
+/// The gradient that `autodiff` gives a value on which the scalar does not depend.
+fn is_zero(graph: &Graph, gradient: ValueId) -> bool {
+    matches!(&graph.node(gradient).op, Op::Full(full) if full.value == Number::new(0.0))
 }
 
 /// The new value of an input is named after it, unless the rule names it.
@@ -89,7 +113,8 @@ fn input_of(
     given: &BTreeMap<String, ValueId>,
 ) -> Result<ValueId, Diagnostic> {
     let full_name = match input.role {
-        Role::State => format!("{prefix}.{name}"),
+        Role::State if !prefix.is_empty() => format!("{prefix}.{name}"),
+        Role::State => name.to_owned(),
         Role::Scalar => name.to_owned(),
         _ => return given.get(name).copied().ok_or_else(|| unknown(name)),
     };

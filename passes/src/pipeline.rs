@@ -6,8 +6,8 @@
 //! | `canonicalize` | graph | one form for equal computations |
 //! | `merge_common` | graph | nothing is computed twice |
 //! | `fold_constants` | graph | what is known is computed now |
-//! | `autodiff` | graph | the gradients of the loss, as outputs `d_<parameter>`; `train_step` only |
-//! | `append_update` | graph | the optimiser's rules take the gradients' place; `train_step` only |
+//! | `autodiff` | graph | the gradients of the loss, as outputs `d_<parameter>`; training units only |
+//! | `append_update` | graph | the optimiser's rules take the gradients' place; training units only |
 //! | `simplify` | graph | the three passes again, over what the two before have added; `detach` and custom derivatives have done their work and go |
 //! | *autocast* | graph | its place; not there yet |
 //! | *assign_layout* | graph | its place; not there yet |
@@ -32,7 +32,7 @@ mod train;
 
 pub use check::{CompileError, CompilerBug};
 pub use observe::{Control, Observer, Stage};
-pub use request::{Request, units};
+pub use request::{Request, Unit, units};
 
 use check::Watch;
 use kiln_ir::{Graph, Program, UpdateRules};
@@ -100,13 +100,13 @@ impl Step {
 /// Compiles every unit of a request to one program; `None` where the observer stopped one.
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
     let (mut entries, mut stopped) = (Vec::new(), false);
-    for (unit, graph) in units(request) {
-        let steps = match run_graph(unit, graph, request.rules.as_ref(), observer)? {
-            Some(graph) => run_kernels(unit, &graph, observer)?,
+    for Unit { name, graph, rules } in units(request) {
+        let steps = match run_graph(name, graph, rules, observer)? {
+            Some(graph) => run_kernels(name, &graph, observer)?,
             None => None,
         };
         stopped |= steps.is_none();
-        entries.extend(steps.map(|steps| (unit.to_owned(), steps)));
+        entries.extend(steps.map(|steps| (name.to_owned(), steps)));
     }
     if stopped {
         return Ok(None);
@@ -123,7 +123,7 @@ pub fn run_graph(
     rules: Option<&UpdateRules>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    let trains = unit == request::TRAIN_STEP;
+    let trains = request::trains(unit);
     for &step in Step::GRAPH {
         match step {
             Step::Canonicalize => canonicalize::run(&mut graph),

@@ -4,7 +4,7 @@ mod support;
 
 use kiln_ir::interpret::{Precision, Value};
 use kiln_ir::ops::*;
-use kiln_ir::{Builder, Code, DType, Graph, Place, Role, Type, UpdateRules, ValueId};
+use kiln_ir::{Builder, Code, DType, Graph, GroupRules, Place, Role, Type, UpdateRules, ValueId};
 use kiln_passes::append_update;
 use support::{Inputs, assert_verified, input, run};
 
@@ -49,7 +49,9 @@ fn counter() -> Graph {
 
 fn rules() -> UpdateRules {
     let parameters = vec![("fc.weight".to_owned(), sgd(&f32s(&[2, 3]))), ("fc.bias".to_owned(), sgd(&f32s(&[2])))];
-    UpdateRules { shared: counter(), parameters }
+    let trained = parameters.iter().map(|(name, _)| name.clone()).collect();
+    let group = GroupRules { prefix: "optimizer".to_owned(), shared: counter(), parameters };
+    UpdateRules { trained, gradients: Graph::new("gradients"), groups: vec![group] }
 }
 
 /// Two parameters whose gradients are the cube and the sine of themselves.
@@ -123,15 +125,48 @@ fn states_are_named_by_their_parameter_and_scalars_are_shared() {
 fn what_a_rule_needs_and_nothing_makes_is_reported() {
     let (graph, gradients) = step();
     let mut missing = rules();
-    missing.parameters[0].0 = "fc.wieght".to_owned();
+    missing.trained[0] = "fc.wieght".to_owned();
+    missing.groups[0].parameters[0].0 = "fc.wieght".to_owned();
     let error = append_update::run(&mut graph.clone(), &missing, &gradients).unwrap_err();
     assert_eq!(error.code, Code::UnknownName);
     assert!(error.message.contains("fc.wieght"), "{error}");
 
-    let without_counter = UpdateRules { shared: Graph::new("shared"), ..rules() };
+    let mut without_counter = rules();
+    without_counter.groups[0].shared = Graph::new("shared");
     let error = append_update::run(&mut graph.clone(), &without_counter, &gradients).unwrap_err();
     assert_eq!(error.code, Code::UnknownName);
     assert!(error.message.contains("decay"), "{error}");
+}
+
+#[test]
+fn what_the_loss_does_not_depend_on_stays() {
+    let (mut graph, gradients) = step();
+    let zero = Builder::new(&mut graph, Place::NONE).full_like(gradients[1], 0.0);
+    append_update::run(&mut graph, &rules(), &[gradients[0], zero]).unwrap();
+    let updated: Vec<&str> = graph.outputs().iter().map(|output| graph.name_of(output.updates.unwrap())).collect();
+    assert_eq!(updated, ["optimizer.step", "optimizer.fc.weight.momentum_buffer", "fc.weight"]);
+}
+
+/// All gradients at once: the first becomes the sum of both their first elements.
+#[test]
+fn gradients_pass_through_their_own_rule_first() {
+    let (mut graph, gradients) = step();
+    let mut all = Graph::new("gradients");
+    let first = input(&mut all, "d_fc.weight", Role::Data, &f32s(&[2, 3]));
+    let kept = input(&mut all, "grad.fc.weight", Role::State, &f32s(&[2, 3]));
+    let mut cx = Builder::new(&mut all, Place::NONE);
+    let sum = cx.add(kept, first);
+    let total = cx.sum(sum, &[0, 1], false);
+    all.add_output("d_fc.weight", sum);
+    all.add_output("total", total);
+    all.add_update(kept, sum);
+    append_update::run(&mut graph, &UpdateRules { gradients: all, ..rules() }, &gradients).unwrap();
+    assert_verified(&graph, "append_update");
+    let names: Vec<&str> = graph.outputs().iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names[..2], ["grad.fc.weight", "total"]);
+    let momentum = graph.find("optimizer.fc.weight.momentum_buffer").unwrap();
+    let moved = graph.outputs().iter().find(|output| output.updates == Some(momentum)).unwrap().value;
+    assert_eq!(graph.operands(moved)[1], graph.outputs()[0].value, "the rule sees the new gradient");
 }
 
 #[test]

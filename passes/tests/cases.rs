@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_ir::interpret::{Precision, Value, evaluate};
 use kiln_ir::text::{Item, parse_module};
-use kiln_ir::{Graph, Program, Role, UpdateRules, ValueId};
+use kiln_ir::{Graph, GroupRules, Program, Role, UpdateRules, ValueId};
 use kiln_passes::pipeline::Step;
 use kiln_passes::steps::Steps;
 use kiln_passes::{append_update, autodiff, canonicalize, fold_constants, fuse, merge_common};
@@ -155,7 +155,9 @@ fn append_updates(graph: &mut Graph, rules: Vec<Graph>) {
     let [shared, rule] = <[Graph; 2]>::try_from(rules).unwrap();
     let names: Vec<String> = parameters(graph).iter().map(|&value| graph.name_of(value).to_owned()).collect();
     let gradients: Vec<ValueId> = names.iter().map(|name| graph.find(&format!("d_{name}")).unwrap()).collect();
-    let rules = UpdateRules { shared, parameters: names.into_iter().map(|name| (name, rule.clone())).collect() };
+    let parameters = names.iter().map(|name| (name.clone(), rule.clone())).collect();
+    let group = GroupRules { prefix: "optimizer".to_owned(), shared, parameters };
+    let rules = UpdateRules { trained: names, gradients: Graph::new("gradients"), groups: vec![group] };
     append_update::run(graph, &rules, &gradients).unwrap();
 }
 

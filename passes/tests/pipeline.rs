@@ -6,9 +6,9 @@ use kiln_ir::interpret::Precision;
 use kiln_ir::ops::*;
 use kiln_ir::text::parse_graph;
 use kiln_ir::verify::verify_program;
-use kiln_ir::{Builder, Code, DType, Dim, Graph, Op, Place, Role, Type, UpdateRules, ValueId};
+use kiln_ir::{Builder, Code, DType, Dim, Graph, GroupRules, Op, Place, Role, Type, UpdateRules, ValueId};
 use kiln_passes::autodiff;
-use kiln_passes::pipeline::{self, CompileError, Control, Observer, Request, Stage, Step, run_graph, units};
+use kiln_passes::pipeline::{self, CompileError, Control, Observer, Request, Stage, Step, Unit, run_graph, units};
 use support::random_graph::{MAX_BATCH, random_graph};
 use support::{assert_same, assert_verified, inputs_of, results};
 
@@ -45,7 +45,9 @@ fn graph(text: &str) -> Graph {
 }
 
 fn rules() -> UpdateRules {
-    UpdateRules { shared: Graph::new("shared"), parameters: vec![("w".to_owned(), graph(RULE))] }
+    let parameters = vec![("w".to_owned(), graph(RULE))];
+    let group = GroupRules { prefix: "optimizer".to_owned(), shared: Graph::new("shared"), parameters };
+    UpdateRules { trained: vec!["w".to_owned()], gradients: Graph::new("gradients"), groups: vec![group] }
 }
 
 /// Answers one step of its own way, and keeps what it sees.
@@ -144,7 +146,7 @@ fn a_loss_and_its_parameters_must_exist() {
     let mut without_loss = graph(TRAINED);
     without_loss.retain_outputs(|output| output.name != "loss");
     let mut missing = rules();
-    missing.parameters[0].0 = "v".to_owned();
+    missing.trained[0] = "v".to_owned();
     for (graph, rules, name) in [(without_loss, rules(), "loss"), (graph(TRAINED), missing, "v")] {
         let error = run_graph("train_step", graph, Some(&rules), &mut ()).unwrap_err();
         let CompileError::User(diagnostics) = &error else { panic!("{error}") };
@@ -165,16 +167,20 @@ fn units_take_what_they_need() {
         eval: Some(eval),
         predict: Some(predict),
         rules: Some(rules()),
+        accumulate: Some(UpdateRules { groups: Vec::new(), ..rules() }),
     };
     let found = units(&request);
-    for ((unit, graph), expected) in found.iter().zip(["train_step", "eval_loss", "predict"]) {
-        assert_eq!((*unit, graph.name.clone()), (expected, format!("tiny.{expected}")));
-        assert_verified(graph, unit);
-        assert_eq!(graph.find("labels").is_some(), *unit != "predict", "{unit}");
+    let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];
+    assert_eq!(found.iter().map(|unit| unit.name).collect::<Vec<_>>(), expected);
+    for Unit { name, graph, rules } in &found {
+        assert_eq!(graph.name, format!("tiny.{name}"));
+        assert_verified(graph, name);
+        assert_eq!(rules.is_some(), name.ends_with("_step"), "{name}");
+        assert_eq!(graph.find("labels").is_some(), *name != "predict", "{name}");
         assert!(graph.find("x").is_some() && graph.find("w").is_some());
     }
-    let inference = Request { train: None, eval: None, ..request };
-    assert_eq!(units(&inference).iter().map(|(unit, _)| *unit).collect::<Vec<_>>(), ["predict"]);
+    let inference = Request { train: None, eval: None, ..request.clone() };
+    assert_eq!(units(&inference).iter().map(|unit| unit.name).collect::<Vec<_>>(), ["predict"]);
 }
 
 /// A random graph with a loss: the sum of its floating outputs, bounded.
@@ -245,7 +251,7 @@ fn request() -> Request {
     let predict =
         "graph g batch <= 4\n  %x = input {role = data} : f32[B,3]\n  %y = exp %x : f32[B,3]\n  output y = %y\n";
     let name = "tiny".to_owned();
-    Request { name, train: None, eval: Some(graph(eval)), predict: Some(graph(predict)), rules: None }
+    Request { name, eval: Some(graph(eval)), predict: Some(graph(predict)), ..Request::default() }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod batch;
 mod dataset;
 #[cfg(feature = "digits")]
 pub mod digits;
+mod distributed;
 mod error;
 mod host;
 pub mod idx;
@@ -17,6 +18,7 @@ pub mod mnist;
 
 pub use batch::{Batch, Sample};
 pub use dataset::{Dataset, ReadError, SplitLengths, Subset, TensorDataset, random_split};
+pub use distributed::DistributedSampler;
 pub use error::DataError;
 pub use host::{Field, HostDtype, HostTensor};
 pub use loader::{DataLoader, Epoch};

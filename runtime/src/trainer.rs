@@ -1,6 +1,7 @@
 //! A session in the words of a training loop.
 
-use crate::abi::{Program, Slot, SlotKind};
+use crate::abi::{Program, SlotKind};
+use crate::schedule::Rates;
 use crate::{Error, Input, MemoryReport, ProgramRef, Session, SlotView, SlotViewMut, peak_resident_bytes};
 
 /// The output slot of the entries that compute a loss.
@@ -8,6 +9,13 @@ const LOSS: &str = "loss";
 
 /// The scalar slot of the learning rate; with several parameter groups, "lr.0", "lr.1", ...
 const LEARNING_RATE: &str = "lr";
+
+/// The scalar slot of the momentum or first beta; with several groups likewise. A group without one has no slot.
+const MOMENTUM: &str = "momentum";
+
+/// The scalar slot of the number of batches between two updates, and the state that counts them.
+const ACCUMULATE_STEPS: &str = "accumulate.steps";
+const ACCUMULATE_COUNT: &str = "accumulate.count";
 
 /// Trains, evaluates and predicts with a compiled program. The batch of each call is what the inputs hold.
 #[derive(Debug)]
@@ -30,13 +38,23 @@ impl Trainer {
         Trainer { session }
     }
 
-    /// Runs one step of the optimiser and returns the loss before it.
+    /// Trains on one batch and returns the loss before. A program that accumulates gradients changes its weights in the last of every so many steps.
     ///
     /// # Errors
     ///
     /// As [`Session::run`], and [`Error::PartialSample`].
     pub fn train_step(&mut self, inputs: &[Input<'_>]) -> Result<f32, Error> {
-        self.loss_of("train_step", inputs)
+        let entry = if self.updates_next() { "train_step" } else { "accumulate_step" };
+        self.loss_of(entry, inputs)
+    }
+
+    /// Whether the next [`train_step`](Self::train_step) changes the weights, as it does unless the program accumulates gradients.
+    pub fn updates_next(&self) -> bool {
+        let number = |slot| self.session.slot(slot).ok().and_then(|view| view.first_f64());
+        match (number(ACCUMULATE_STEPS), number(ACCUMULATE_COUNT)) {
+            (Some(steps), Some(count)) => count + 1.0 >= steps,
+            _ => true,
+        }
     }
 
     /// The loss as evaluation computes it, without learning.
@@ -77,17 +95,53 @@ impl Trainer {
     ///
     /// [`Error::NoSlot`] if the program has no learning rate.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
-        let names: Vec<String> = self.learning_rates().map(|slot| slot.name.to_string()).collect();
-        if names.is_empty() {
+        let groups = self.groups();
+        if groups == 0 {
             return Err(self.no_slot(LEARNING_RATE));
         }
-        names.iter().try_for_each(|name| self.session.set_scalar(name, rate))
+        (0..groups).try_for_each(|group| self.session.set_scalar(&self.scalar_of_group(LEARNING_RATE, group), rate))
     }
 
     /// The learning rate, of the first parameter group if there are several; `None` if the program has none.
     pub fn learning_rate(&self) -> Option<f64> {
-        let slot = self.learning_rates().next()?;
-        self.session.scalar(&slot.name).ok()
+        self.session.scalar(&self.scalar_of_group(LEARNING_RATE, 0)).ok()
+    }
+
+    /// The learning rates and momenta, one a parameter group: what a [`schedule`](crate::schedule) acts on. The momentum of a group without one is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSlot`] if the program has no learning rate.
+    pub fn rates(&self) -> Result<Rates, Error> {
+        let groups = self.groups();
+        if groups == 0 {
+            return Err(self.no_slot(LEARNING_RATE));
+        }
+        let numbers = |base| -> Vec<Option<f64>> {
+            (0..groups).map(|group| self.session.scalar(&self.scalar_of_group(base, group)).ok()).collect()
+        };
+        let (lr, momentum) = (numbers(LEARNING_RATE), numbers(MOMENTUM));
+        let has_momentum = momentum.iter().any(Option::is_some);
+        let plain = |numbers: Vec<Option<f64>>| numbers.into_iter().map(Option::unwrap_or_default).collect();
+        Ok(Rates::new(plain(lr), if has_momentum { plain(momentum) } else { Vec::new() }))
+    }
+
+    /// Sets the learning rates and momenta of the next step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSlot`] for rates of more groups than the program has.
+    pub fn set_rates(&mut self, rates: &Rates) -> Result<(), Error> {
+        for (group, &rate) in rates.lr.iter().enumerate() {
+            self.session.set_scalar(&self.scalar_of_group(LEARNING_RATE, group), rate)?;
+        }
+        for (group, &momentum) in rates.momentum.iter().enumerate() {
+            let name = self.scalar_of_group(MOMENTUM, group);
+            if self.session.scalar(&name).is_ok() {
+                self.session.set_scalar(&name, momentum)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets one scalar, for example "lr.1".
@@ -170,11 +224,22 @@ impl Trainer {
         Ok(found / per_sample)
     }
 
-    fn learning_rates(&self) -> impl Iterator<Item = &Slot> {
-        self.program().slots.iter().filter(|slot| {
-            let group = slot.name.strip_prefix(LEARNING_RATE);
-            slot.kind == SlotKind::Scalar && group.is_some_and(|group| group.is_empty() || group.starts_with('.'))
-        })
+    /// The number of parameter groups.
+    fn groups(&self) -> usize {
+        let has_rate = |name: &str| self.session.scalar(name).is_ok();
+        match has_rate(LEARNING_RATE) {
+            true => 1,
+            false => (0..).take_while(|group| has_rate(&format!("{LEARNING_RATE}.{group}"))).count(),
+        }
+    }
+
+    /// A number of one group: `lr` if it is the only one, else `lr.0`, `lr.1`, ….
+    fn scalar_of_group(&self, base: &str, group: usize) -> String {
+        if group == 0 && self.session.scalar(LEARNING_RATE).is_ok() {
+            base.to_owned()
+        } else {
+            format!("{base}.{group}")
+        }
     }
 
     fn no_slot(&self, slot: &str) -> Error {

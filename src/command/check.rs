@@ -27,7 +27,7 @@ pub(super) fn run(models: &[Model], name: &str, batch: usize) -> Result<String, 
         let help = "check a model, or a file with graphs".to_owned();
         return Err(mistake(Code::BadArgument, format!("`{name}` holds no graph to compare with"), help));
     };
-    let bound = pipeline::units(&request).iter().filter_map(|(_, graph)| graph.max_batch).min().unwrap_or(1);
+    let bound = pipeline::units(&request).iter().filter_map(|unit| unit.graph.max_batch).min().unwrap_or(1);
     if !(1..=bound).contains(&batch) {
         let message = format!("--batch needs a number from 1 to {bound}, the bound of `{name}`: found {batch}");
         return Err(mistake(Code::BadArgument, message, "leave it out for 2".to_owned()));

@@ -29,7 +29,7 @@ pub(super) fn run(models: &[Model], name: &str, stage: Option<Stage>, after: Opt
         let message = format!("`--stage {}` cannot show what `{}` leaves, {left}", stage.get_name(), step.name());
         return Err(mistake(Code::BadArgument, message, "leave one of --stage and --after out".to_owned()));
     }
-    let max_batch = pipeline::units(&request).iter().filter_map(|(_, graph)| graph.max_batch).max().unwrap_or(1);
+    let max_batch = pipeline::units(&request).iter().filter_map(|unit| unit.graph.max_batch).max().unwrap_or(1);
     let mut capture = Capture { step, stage, max_batch, text: Ok(String::new()) };
     match run_pipeline(&request, &mut capture) {
         // It stopped behind what is shown.

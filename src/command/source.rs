@@ -33,8 +33,7 @@ pub(super) fn find(models: &[Model], name: &str) -> Result<Source, Error> {
     if graphs.is_empty() {
         return Ok(Source::Lower(items));
     }
-    let mut request =
-        Request { name: model_name(graphs[0]).to_owned(), train: None, eval: None, predict: None, rules: None };
+    let mut request = Request { name: model_name(graphs[0]).to_owned(), ..Request::default() };
     for graph in graphs {
         let unit = match graph.name.rsplit('.').next() {
             Some("train_step") => &mut request.train,

@@ -289,15 +289,15 @@ fn a_swapped_stage_changes_what_comes_out() {
         assert_eq!(said.status, Some(0), "{}", said.err);
         said.out
     };
-    // A graph: the momentum, 0.9.
+    // A graph: the cotangent of the loss's negation, -1.
     let graph = read("06_simplify.train_step.ir");
     write("same.ir", &graph);
     assert_eq!(swapped("fuse:same.ir"), dumped.out);
-    let other = graph.replace("value = 0.9}", "value = 0.25}");
+    let other = graph.replace("value = -1}", "value = -0.25}");
     assert_ne!(graph, other);
     write("graph.ir", &other);
     let out = swapped("fuse:graph.ir");
-    assert!(out.contains("* 0.25") && !out.contains("* 0.9"), "{out}");
+    assert!(out.contains("-0.25") && !dumped.out.contains("-0.25"), "{out}");
     // Kernels, of one entry point.
     let kernels = read("09_tile.train_step.ir");
     write("kernels.ir", &kernels.replace("* 0.9 ", "* 0.125 "));

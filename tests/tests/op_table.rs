@@ -63,7 +63,7 @@ fn graph_of(example: &Example) -> (Graph, BTreeMap<String, Value>) {
 /// Every output by compiled code.
 fn compiled(graph: &Graph, inputs: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let predict = Some(graph.clone());
-    let request = Request { name: graph.name.clone(), train: None, eval: None, predict, rules: None };
+    let request = Request { name: graph.name.clone(), predict, ..Request::default() };
     let program = pipeline::run(&request, &mut ()).unwrap_or_else(|error| panic!("{}: {error}", graph.name));
     let program = Arc::new(program.expect("nothing stops the pipeline"));
     let code = kiln_codegen_cpu::jit(program, kiln_codegen_cpu::Options { verify: true, ..Default::default() });

@@ -2,57 +2,30 @@
 
 use kiln_ir::DType;
 
-use super::{Optimizer, RuleState};
+use super::options::{at_least_zero, first_fault, options};
+use super::{Optimizer, RuleState, penalized};
 use crate::Tensor;
 
-/// Stochastic gradient descent with momentum.
-///
-/// `g += weight_decay·w`; the first step sets `b = g`, later ones `b = momentum·b + (1 - dampening)·g`; then `w -= lr·(g + momentum·b)` with
-/// `nesterov` and `w -= lr·b` without. State: `momentum_buffer`.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// How much of the last step is kept.
-    pub momentum: f64,
-    /// How much of the gradient is left out of the momentum.
-    pub dampening: f64,
-    /// L2 penalty.
-    pub weight_decay: f64,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
+options! {
+    /// Stochastic gradient descent with momentum.
+    ///
+    /// `g += weight_decay·w`; the first step sets `b = g`, later ones `b = momentum·b + (1 - dampening)·g`; then `w -= lr·(g + momentum·b)` with
+    /// `nesterov` and `w -= lr·b` without. State: `momentum_buffer`.
+    pub struct Sgd(lr) {
+        /// How much of the last step is kept.
+        momentum: f64 = 0.0,
+        /// How much of the gradient is left out of the momentum.
+        dampening: f64 = 0.0,
+        /// L2 penalty.
+        weight_decay: f64 = 0.0,
+        /// Nesterov's form of momentum.
+        nesterov: bool = false,
+        /// Ascends instead of descending.
+        maximize: bool = false,
+    }
 }
 
 impl Sgd {
-    /// Plain gradient descent.
-    pub fn new(lr: f64) -> Sgd {
-        Sgd { lr, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false }
-    }
-
-    /// With momentum.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Sgd {
-        Sgd { momentum, ..self }
-    }
-
-    /// With dampening.
-    #[must_use]
-    pub fn dampening(self, dampening: f64) -> Sgd {
-        Sgd { dampening, ..self }
-    }
-
-    /// With weight decay.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Sgd {
-        Sgd { weight_decay, ..self }
-    }
-
-    /// With Nesterov momentum.
-    #[must_use]
-    pub fn nesterov(self, nesterov: bool) -> Sgd {
-        Sgd { nesterov, ..self }
-    }
-
     /// With zero as the start, `momentum·0 + g` is the first step's `g` unless the gradient is dampened.
     fn needs_first_step(&self) -> bool {
         self.momentum != 0.0 && self.dampening != 0.0
@@ -62,6 +35,20 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn learning_rate(&self) -> f64 {
         self.lr
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        (self.momentum != 0.0).then_some(self.momentum)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let nesterov = "Nesterov momentum requires a momentum and zero dampening";
+        first_fault([
+            at_least_zero("learning rate", self.lr),
+            at_least_zero("momentum value", self.momentum),
+            at_least_zero("weight_decay value", self.weight_decay),
+            (!self.nesterov || (self.momentum > 0.0 && self.dampening == 0.0), nesterov.to_owned()),
+        ])
     }
 
     fn shared(&self, state: &mut RuleState) -> Vec<(&'static str, Tensor)> {
@@ -74,18 +61,16 @@ impl Optimizer for Sgd {
     }
 
     fn update(&self, weight: Tensor, gradient: Tensor, state: &mut RuleState) -> Tensor {
-        let mut direction = gradient;
-        if self.weight_decay != 0.0 {
-            direction = direction + weight * self.weight_decay;
-        }
+        let mut direction = penalized(gradient, weight, self.maximize, self.weight_decay);
         if self.momentum != 0.0 {
+            let momentum = state.momentum().to(DType::F32);
             let buffer = state.moment("momentum_buffer");
-            let mut moved = buffer * self.momentum + direction * (1.0 - self.dampening);
+            let mut moved = buffer * momentum + direction * (1.0 - self.dampening);
             if self.needs_first_step() {
                 moved = direction.where_self(state.shared("first_step"), moved);
             }
             state.set(buffer, moved);
-            direction = if self.nesterov { direction + moved * self.momentum } else { moved };
+            direction = if self.nesterov { direction + moved * momentum } else { moved };
         }
         weight - direction * state.learning_rate().to(DType::F32)
     }

@@ -5,14 +5,16 @@ use kiln_ir::{Graph, Op, Role, UpdateRules};
 use crate::rewrite::is_output;
 
 /// The unit that computes the loss and every new weight and state.
-pub(super) const TRAIN_STEP: &str = "train_step";
+const TRAIN_STEP: &str = "train_step";
+/// The unit that computes the loss and adds the gradients to those of earlier batches.
+const ACCUMULATE_STEP: &str = "accumulate_step";
 /// The unit that computes the loss as the evaluation sees it.
 const EVAL_LOSS: &str = "eval_loss";
 /// The unit that computes the predictions and needs no labels.
 const PREDICT: &str = "predict";
 
 /// A traced model to compile.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Request {
     /// The model's name, before its units' names: `lenet.train_step`.
     pub name: String,
@@ -24,24 +26,47 @@ pub struct Request {
     pub predict: Option<Graph>,
     /// What the optimiser does. Without rules, `train_step` gives the gradients and changes no weight.
     pub rules: Option<UpdateRules>,
+    /// What becomes of the gradients of a batch after which the optimiser does not step; the unit `accumulate_step`.
+    pub accumulate: Option<UpdateRules>,
 }
 
-/// The graph of each entry point, `train_step`, `eval_loss` and `predict`, as far as the request has them.
-pub fn units(request: &Request) -> Vec<(&'static str, Graph)> {
-    let units = [(TRAIN_STEP, &request.train), (EVAL_LOSS, &request.eval), (PREDICT, &request.predict)];
-    let graphs = units.iter().filter_map(|(_, graph)| graph.as_ref());
+/// An entry point to compile.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unit<'a> {
+    /// Its name.
+    pub name: &'static str,
+    /// Its graph as traced.
+    pub graph: Graph,
+    /// What happens to the gradients, if its loss is differentiated; without rules they are its outputs.
+    pub rules: Option<&'a UpdateRules>,
+}
+
+/// The entry points, as far as the request has them: `train_step`, `accumulate_step`, `eval_loss` and `predict`.
+pub fn units(request: &Request) -> Vec<Unit<'_>> {
+    let accumulate = request.accumulate.as_ref();
+    let units = [
+        (TRAIN_STEP, request.train.as_ref(), request.rules.as_ref()),
+        (ACCUMULATE_STEP, accumulate.and(request.train.as_ref()), accumulate),
+        (EVAL_LOSS, request.eval.as_ref(), None),
+        (PREDICT, request.predict.as_ref(), None),
+    ];
     // The units share their persistent buffers and so the bound.
-    let max_batch = graphs.filter_map(|graph| graph.max_batch).max();
-    let named = |(unit, graph): (&'static str, &Option<Graph>)| {
-        let mut graph = graph.clone()?;
-        graph.name = format!("{}.{unit}", request.name);
+    let max_batch = units.iter().filter_map(|(_, graph, _)| graph.as_ref()?.max_batch).max();
+    let unit = |(name, graph, rules): (&'static str, Option<&Graph>, _)| {
+        let mut graph = graph?.clone();
+        graph.name = format!("{}.{name}", request.name);
         graph.max_batch = max_batch;
-        if unit == PREDICT {
+        if name == PREDICT {
             remove_unused_data(&mut graph);
         }
-        Some((unit, graph))
+        Some(Unit { name, graph, rules })
     };
-    units.into_iter().filter_map(named).collect()
+    units.into_iter().filter_map(unit).collect()
+}
+
+/// Whether the loss of a unit is differentiated.
+pub(super) fn trains(unit: &str) -> bool {
+    [TRAIN_STEP, ACCUMULATE_STEP].contains(&unit)
 }
 
 /// A prediction takes no labels, though the trace declares them.

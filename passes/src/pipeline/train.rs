@@ -10,16 +10,17 @@ use crate::{append_update, autodiff};
 pub(super) fn add_gradients(graph: &mut Graph, rules: Option<&UpdateRules>) -> Result<(), Diagnostic> {
     let wrt = match rules {
         Some(rules) => {
-            let found = rules.parameters.iter().map(|(name, _)| graph.find(name).ok_or_else(|| unknown(name)));
+            let found = rules.trained.iter().map(|name| graph.find(name).ok_or_else(|| unknown(name)));
             found.collect::<Result<Vec<ValueId>, Diagnostic>>()?
         }
         None => graph.inputs().into_iter().filter(|(_, input)| input.role == Role::Parameter).map(|(v, _)| v).collect(),
     };
-    let loss = graph.outputs().iter().find(|output| output.updates.is_none() && output.name == names::LOSS);
-    let loss = loss.ok_or_else(|| unknown(names::LOSS))?.value;
-    let gradients = autodiff::run(graph, loss, &wrt)?;
+    let find = |name: &str| output(graph, name).ok();
+    let objective = find(names::OBJECTIVE).or(find(names::LOSS)).ok_or_else(|| unknown(names::LOSS))?;
+    let gradients = autodiff::run(graph, objective, &wrt)?;
+    graph.retain_outputs(|output| output.updates.is_some() || output.name != names::OBJECTIVE);
     for (parameter, gradient) in wrt.into_iter().zip(gradients) {
-        graph.add_output(gradient_name(graph.name_of(parameter)), gradient);
+        graph.add_output(names::gradient_of(graph.name_of(parameter)), gradient);
     }
     Ok(())
 }
@@ -27,18 +28,15 @@ pub(super) fn add_gradients(graph: &mut Graph, rules: Option<&UpdateRules>) -> R
 /// Hands the gradients to the rules. Without rules they stay outputs, for a step that is written by hand.
 pub(super) fn append_updates(graph: &mut Graph, rules: Option<&UpdateRules>) -> Result<(), Diagnostic> {
     let Some(rules) = rules else { return Ok(()) };
-    let outputs: Vec<String> = rules.parameters.iter().map(|(name, _)| gradient_name(name)).collect();
-    let gradient = |name: &String| {
-        let found = graph.outputs().iter().find(|output| output.updates.is_none() && output.name == *name);
-        found.map(|output| output.value).ok_or_else(|| unknown(name))
-    };
-    let gradients: Vec<ValueId> = outputs.iter().map(gradient).collect::<Result<_, _>>()?;
+    let outputs: Vec<String> = rules.trained.iter().map(|name| names::gradient_of(name)).collect();
+    let gradients = outputs.iter().map(|name| output(graph, name)).collect::<Result<Vec<ValueId>, _>>()?;
     graph.retain_outputs(|output| output.updates.is_some() || !outputs.contains(&output.name));
     append_update::run(graph, rules, &gradients)
 }
 
-fn gradient_name(parameter: &str) -> String {
-    format!("d_{parameter}")
+fn output(graph: &Graph, name: &str) -> Result<ValueId, Diagnostic> {
+    let found = graph.outputs().iter().find(|output| output.updates.is_none() && output.name == *name);
+    found.map(|output| output.value).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Diagnostic {

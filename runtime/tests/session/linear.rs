@@ -151,7 +151,7 @@ pub static PROGRAM: Program = Program {
         slot("target", SlotKind::Input, &[Extent::batch(1)], TARGET, Init::Zeros),
         slot("error", SlotKind::Output, &[Extent::batch(1)], ERROR, Init::Zeros),
         slot("loss", SlotKind::Output, &[], LOSS, Init::Zeros),
-        slot("lr", SlotKind::Scalar, &[], LR, Init::Constant(0.1)),
+        slot("lr.0", SlotKind::Scalar, &[], LR, Init::Constant(0.1)),
         slot("lr.1", SlotKind::Scalar, &[], LR_1, Init::Constant(0.2)),
         slot("uniform", SlotKind::Parameter, &[Extent::fixed(100)], RANDOM, Init::Uniform { low: -2.0, high: 3.0 }),
         slot("normal", SlotKind::Buffer, &[Extent::fixed(100)], RANDOM + 400, Init::Normal { mean: 5.0, std: 2.0 }),

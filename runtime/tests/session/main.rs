@@ -161,10 +161,10 @@ fn learning_rates_are_set_together_or_alone() {
     assert_eq!(trainer.learning_rate(), Some(f64::from(0.1f32)));
     trainer.set_learning_rate(0.25).unwrap();
     trainer.set_scalar("lr.1", 0.5).unwrap();
-    assert_eq!(trainer.session().scalar("lr").unwrap(), 0.25);
+    assert_eq!(trainer.session().scalar("lr.0").unwrap(), 0.25);
     assert_eq!(trainer.session().scalar("lr.1").unwrap(), 0.5);
     assert_eq!(trainer.parameters().map(|slot| slot.name()).collect::<Vec<_>>(), ["w", "uniform"]);
-    let state = ["w", "lr", "lr.1", "uniform", "normal", "truncated", "data", "key"];
+    let state = ["w", "lr.0", "lr.1", "uniform", "normal", "truncated", "data", "key"];
     assert_eq!(trainer.state().map(|slot| slot.name()).collect::<Vec<_>>(), state);
     assert_eq!(trainer.slot("truncated").unwrap().shape(), [10, 10]);
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use kiln::runtime::{Lbfgs, LbfgsStep};
 use kiln::{Diagnostic, Traced};
 use kiln_ir::interpret::{InterpretError, Value};
+use kiln_ir::{Graph, Role};
 
 use super::interpreter::Interpreter;
 use super::jit::Jit;
@@ -22,18 +24,30 @@ pub enum Backend {
 
 /// A training that runs.
 pub trait Engine {
-    /// A piece of the state, by PyTorch's name.
+    /// A piece of the state by PyTorch's name, a number of the host, or an output of the last train step.
     fn get(&self, name: &str) -> Result<Value, EngineError>;
     /// Replaces a piece of the state.
     fn set(&mut self, name: &str, value: &Value) -> Result<(), EngineError>;
-    /// The learning rate of the next step.
-    fn learning_rate(&self) -> Result<f64, EngineError>;
     /// The gradient of each parameter at the present weights. Changes nothing.
     fn gradients(&mut self, batch: &Batch) -> Result<BTreeMap<String, Value>, EngineError>;
     /// The loss before the step that this makes.
     fn train_step(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+    /// A step of the optimiser around a training without one.
+    fn lbfgs_step(&mut self, optimizer: &mut Lbfgs, batch: &Batch) -> Result<LbfgsStep, EngineError>;
     /// The loss in evaluation mode.
     fn eval_loss(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+}
+
+/// The parameters whose gradients a training gives.
+pub(super) fn trained(traced: &Traced) -> Vec<String> {
+    let all = |graph: &Graph| {
+        let parameters = graph.inputs().into_iter().filter(|(_, input)| input.role == Role::Parameter);
+        parameters.map(|(value, _)| graph.name_of(value).to_owned()).collect()
+    };
+    match &traced.rules {
+        Some(rules) => rules.trained.clone(),
+        None => traced.train.as_ref().map(all).unwrap_or_default(),
+    }
 }
 
 /// Why a training does not run. Every one is a fault of Kiln's, or of the runner's.
@@ -48,6 +62,8 @@ pub enum EngineError {
     Kiln(#[from] kiln::Error),
     #[error("the runtime stops: {0}")]
     Runtime(#[from] kiln::runtime::Error),
+    #[error("the schedule stops: {0}")]
+    Schedule(#[from] kiln::runtime::schedule::ScheduleError),
     #[error("the training has no entry `{0}`")]
     NoEntry(&'static str),
     #[error("the training has no state `{0}`")]

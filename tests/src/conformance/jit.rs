@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use half::{bf16, f16};
 use kiln::runtime::abi::ElementType;
-use kiln::runtime::{Input, SlotView, Trainer};
+use kiln::runtime::{Input, Lbfgs, LbfgsStep, SlotView, Trainer};
 use kiln::{Compiler, Traced};
 use kiln_ir::DType;
 use kiln_ir::interpret::Value;
 
+use super::backend::trained;
 use super::{Batch, Engine, EngineError};
 
 const TRAIN_STEP: &str = "train_step";
@@ -48,9 +49,8 @@ pub enum Elements {
 impl Jit {
     /// Compiles both programs.
     pub fn new(traced: Traced) -> Result<Jit, EngineError> {
-        let rules = traced.rules.as_ref().ok_or(EngineError::NoEntry("optimizer"))?;
-        let parameters = rules.parameters.iter().map(|(name, _)| name.clone()).collect();
-        let without = Traced { rules: None, eval: None, predict: None, ..traced.clone() };
+        let parameters = trained(&traced);
+        let without = Traced { rules: None, accumulate: None, eval: None, predict: None, ..traced.clone() };
         Ok(Jit { trainer: compile(traced)?, gradients: compile(without)?, parameters })
     }
 }
@@ -72,10 +72,6 @@ impl Engine for Jit {
         Ok(())
     }
 
-    fn learning_rate(&self) -> Result<f64, EngineError> {
-        self.trainer.learning_rate().ok_or_else(|| EngineError::NoState("lr".to_owned()))
-    }
-
     fn gradients(&mut self, batch: &Batch) -> Result<BTreeMap<String, Value>, EngineError> {
         for slot in self.trainer.state() {
             if let Ok(mut other) = self.gradients.slot_mut(slot.name()) {
@@ -91,6 +87,10 @@ impl Engine for Jit {
     fn train_step(&mut self, batch: &Batch) -> Result<f64, EngineError> {
         let loss = with_inputs(&mut self.trainer, TRAIN_STEP, batch, |trainer, inputs| trainer.train_step(inputs))?;
         Ok(f64::from(loss))
+    }
+
+    fn lbfgs_step(&mut self, optimizer: &mut Lbfgs, batch: &Batch) -> Result<LbfgsStep, EngineError> {
+        with_inputs(&mut self.trainer, TRAIN_STEP, batch, |trainer, inputs| optimizer.step(trainer, inputs))
     }
 
     fn eval_loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {

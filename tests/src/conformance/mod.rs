@@ -5,15 +5,16 @@
 
 mod backend;
 mod compare;
-mod count;
 mod interpreter;
 mod jit;
 mod models;
 mod operators;
 mod optimizer;
 mod program;
+mod recipe;
 mod report;
 mod runner;
+mod tables;
 mod tensors;
 
 use std::io::Write;
@@ -26,6 +27,7 @@ pub use operators::operators;
 pub use program::{ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use runner::programs;
+pub use tables::tables;
 pub use tensors::{ReadError, TensorFile};
 
 /// How the cases are run.
@@ -53,7 +55,7 @@ impl Options {
 pub fn run(directory: &Path, options: &Options, out: &mut dyn Write) -> Result<Summary, ReadError> {
     let mut summary = Summary::default();
     (summary.operators, summary.errors) = operators(&directory.join("operators"), options, out)?;
-    summary.tables = count::tables(&directory.join("tables"), options, out)?;
+    summary.tables = tables(&directory.join("tables"), options, out)?;
     summary.programs = programs(&directory.join("programs"), options, out)?;
     writeln!(out, "{summary}").map_err(ReadError::Output)?;
     Ok(summary)

@@ -16,7 +16,8 @@ use self::lenet::LeNet;
 use self::mlp::Mlp;
 use self::resnet::ResNet;
 use self::two_layers::TwoLayers;
-use super::optimizer::{Unsupported, optimizer};
+use super::optimizer::Unsupported;
+use super::recipe;
 use super::{Batch, EngineError, ProgramFile, Run};
 
 /// What became of a program's description.
@@ -73,15 +74,14 @@ fn classifier<C: DeserializeOwned, M: Module + Forward<Tensor, Output = Tensor> 
         let model = new(&arguments(&program.config)?)?;
         let LossArgs { label_smoothing } = arguments(&program.loss_args)?;
         let mut training = Training::new(&program.name, model)
-            .loss(move |model, batch| smoothed_cross_entropy(model.forward(batch["x"]), batch["y"], label_smoothing))
-            .optimizer(optimizer(&run.optimizer, &run.args)?);
+            .loss(move |model, batch| smoothed_cross_entropy(model.forward(batch["x"]), batch["y"], label_smoothing));
         for (name, value) in batch {
             let (count, rest) =
                 value.shape.split_first().ok_or_else(|| Unsupported(format!("input {name} of rank 0")))?;
             let shape: Vec<Dim> = [BATCH].into_iter().chain(rest.iter().map(|&extent| Dim::fixed(extent))).collect();
             training = training.max_batch(*count).input(name, value.dtype, shape);
         }
-        Ok(training)
+        recipe::apply(training, run, &program.mode)
     };
     match training().map(|training| training.trace()) {
         Ok(Ok(traced)) => Translation::Traced(Box::new(traced)),

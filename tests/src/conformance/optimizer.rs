@@ -2,69 +2,168 @@
 
 use std::collections::BTreeMap;
 
+use kiln::optim::AdjustLr;
 use kiln::prelude::*;
+use kiln::runtime::{LbfgsOptions, LineSearch};
 use serde_json::Value as Json;
 
 /// What the runner or Kiln lacks for a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unsupported(pub String);
 
+/// Reads options into a struct: the default of each is the struct's own.
+macro_rules! options {
+    ($args:ident, $type:ident($lr:literal) { $($field:ident: $kind:ident,)* }) => {{
+        let mut optimizer = $type::new($args.number("lr", $lr)?);
+        $(optimizer.$field = $args.$kind(stringify!($field), optimizer.$field)?;)*
+        Box::new(optimizer)
+    }};
+}
+
 /// The optimiser of this class and these arguments; those absent have PyTorch's defaults.
-pub fn optimizer(class: &str, args: &BTreeMap<String, Json>) -> Result<Box<dyn Optimizer>, Unsupported> {
-    let mut args = Arguments { class, args: args.clone() };
+pub fn optimizer(class: &str, args: &Args) -> Result<Box<dyn Optimizer>, Unsupported> {
+    let mut args = Arguments::new(class, args);
     let optimizer: Box<dyn Optimizer> = match class {
-        "SGD" => Box::new(Sgd {
-            lr: args.number("lr", 0.001)?,
-            momentum: args.number("momentum", 0.0)?,
-            dampening: args.number("dampening", 0.0)?,
-            weight_decay: args.number("weight_decay", 0.0)?,
-            nesterov: args.flag("nesterov", false)?,
+        "SGD" => options!(args, Sgd(1e-3) {
+            momentum: number, dampening: number, weight_decay: number, nesterov: flag, maximize: flag,
         }),
-        "Adam" => Box::new(args.adam(0.0)?),
-        "AdamW" => Box::new(AdamW(args.adam(0.01)?)),
+        "Adam" if args.switched_on("decoupled_weight_decay") => args.adamw()?,
+        "Adam" => options!(args, Adam(1e-3) {
+            betas: pair, eps: number, weight_decay: number, amsgrad: flag, maximize: flag,
+        }),
+        "AdamW" => args.adamw()?,
+        "RMSprop" => options!(args, RmsProp(1e-2) {
+            alpha: number, eps: number, weight_decay: number, momentum: number, centered: flag, maximize: flag,
+        }),
+        "Adagrad" => options!(args, Adagrad(1e-2) {
+            lr_decay: number, weight_decay: number, initial_accumulator_value: number, eps: number, maximize: flag,
+        }),
+        "Adadelta" => options!(args, Adadelta(1.0) {
+            rho: number, eps: number, weight_decay: number, maximize: flag,
+        }),
+        "Adamax" => options!(args, Adamax(2e-3) {
+            betas: pair, eps: number, weight_decay: number, maximize: flag,
+        }),
+        "NAdam" => options!(args, NAdam(2e-3) {
+            betas: pair, eps: number, weight_decay: number, momentum_decay: number, decoupled_weight_decay: flag,
+            maximize: flag,
+        }),
+        "RAdam" => options!(args, RAdam(1e-3) {
+            betas: pair, eps: number, weight_decay: number, decoupled_weight_decay: flag, maximize: flag,
+        }),
+        "Muon" => options!(args, Muon(1e-3) {
+            weight_decay: number, momentum: number, nesterov: flag, ns_coefficients: triple, eps: number, ns_steps: count,
+            adjust_lr: adjust_lr,
+        }),
         _ => return Err(Unsupported(format!("optimizer {class}"))),
     };
     args.finish()?;
     Ok(optimizer)
 }
 
+/// The options of `torch.optim.LBFGS`.
+pub fn lbfgs(args: &Args) -> Result<LbfgsOptions, Unsupported> {
+    let mut args = Arguments::new("LBFGS", args);
+    let default = LbfgsOptions::default();
+    let options = LbfgsOptions {
+        lr: args.number("lr", default.lr)?,
+        max_iter: args.count("max_iter", default.max_iter)?,
+        max_eval: args.take("max_eval", None, |json| Some(Some(json.as_u64()? as usize)))?,
+        tolerance_grad: args.number("tolerance_grad", default.tolerance_grad)?,
+        tolerance_change: args.number("tolerance_change", default.tolerance_change)?,
+        history_size: args.count("history_size", default.history_size)?,
+        line_search: args.take("line_search_fn", default.line_search, |json| {
+            (json.as_str()? == "strong_wolfe").then_some(LineSearch::StrongWolfe)
+        })?,
+    };
+    args.finish()?;
+    Ok(options)
+}
+
+/// Keyword arguments.
+pub type Args = BTreeMap<String, Json>;
+
 /// Arguments that are taken out one by one, so that none is overlooked.
-struct Arguments<'a> {
+pub(super) struct Arguments<'a> {
     class: &'a str,
     args: BTreeMap<String, Json>,
 }
 
-impl Arguments<'_> {
-    fn number(&mut self, name: &str, default: f64) -> Result<f64, Unsupported> {
+impl<'a> Arguments<'a> {
+    pub(super) fn new(class: &'a str, args: &Args) -> Arguments<'a> {
+        Arguments { class, args: args.clone() }
+    }
+
+    pub(super) fn number(&mut self, name: &str, default: f64) -> Result<f64, Unsupported> {
         self.take(name, default, Json::as_f64)
     }
 
-    fn flag(&mut self, name: &str, default: bool) -> Result<bool, Unsupported> {
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> Result<bool, Unsupported> {
         self.take(name, default, Json::as_bool)
     }
 
-    fn adam(&mut self, weight_decay: f64) -> Result<Adam, Unsupported> {
-        let betas = |json: &Json| match json.as_array()?.as_slice() {
+    pub(super) fn count(&mut self, name: &str, default: usize) -> Result<usize, Unsupported> {
+        self.take(name, default, |json| json.as_u64().map(|count| count as usize))
+    }
+
+    pub(super) fn counts(&mut self, name: &str) -> Result<Vec<u64>, Unsupported> {
+        self.take(name, Vec::new(), |json| json.as_array()?.iter().map(Json::as_u64).collect())
+    }
+
+    fn pair(&mut self, name: &str, default: (f64, f64)) -> Result<(f64, f64), Unsupported> {
+        self.take(name, default, |json| match json.as_array()?.as_slice() {
             [first, second] => Some((first.as_f64()?, second.as_f64()?)),
             _ => None,
-        };
-        Ok(Adam {
-            lr: self.number("lr", 0.001)?,
-            betas: self.take("betas", (0.9, 0.999), betas)?,
-            eps: self.number("eps", 1e-8)?,
-            weight_decay: self.number("weight_decay", weight_decay)?,
         })
     }
 
-    fn take<T>(&mut self, name: &str, default: T, read: impl Fn(&Json) -> Option<T>) -> Result<T, Unsupported> {
+    fn triple(&mut self, name: &str, default: (f64, f64, f64)) -> Result<(f64, f64, f64), Unsupported> {
+        self.take(name, default, |json| match json.as_array()?.as_slice() {
+            [first, second, third] => Some((first.as_f64()?, second.as_f64()?, third.as_f64()?)),
+            _ => None,
+        })
+    }
+
+    fn adjust_lr(&mut self, _: &str, default: AdjustLr) -> Result<AdjustLr, Unsupported> {
+        self.take("adjust_lr_fn", default, |json| match json.as_str()? {
+            "original" => Some(AdjustLr::Original),
+            "match_rms_adamw" => Some(AdjustLr::MatchRmsAdamW),
+            _ => None,
+        })
+    }
+
+    fn adamw(&mut self) -> Result<Box<dyn Optimizer>, Unsupported> {
+        self.args.remove("decoupled_weight_decay");
+        let args = self;
+        // `Adam` decays by nothing unless asked to, `AdamW` by its own default.
+        let default = if args.class == "Adam" { 0.0 } else { AdamW::default().weight_decay };
+        let weight_decay = args.number("weight_decay", default)?;
+        let optimizer = options!(args, AdamW(1e-3) { betas: pair, eps: number, amsgrad: flag, maximize: flag, });
+        Ok(Box::new(optimizer.weight_decay(weight_decay)))
+    }
+
+    fn switched_on(&self, name: &str) -> bool {
+        self.args.get(name).and_then(Json::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn take<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        read: impl Fn(&Json) -> Option<T>,
+    ) -> Result<T, Unsupported> {
         let Some(json) = self.args.remove(name) else { return Ok(default) };
+        if json.is_null() {
+            return Ok(default);
+        }
         read(&json).ok_or_else(|| Unsupported(format!("{}({name}={json})", self.class)))
     }
 
-    /// What nobody took changes the numbers, unless it is switched off.
-    fn finish(self) -> Result<(), Unsupported> {
+    /// What nobody took changes the numbers, unless it is switched off or is about speed alone.
+    pub(super) fn finish(self) -> Result<(), Unsupported> {
         let off = |json: &Json| matches!(json, Json::Null | Json::Bool(false));
-        match self.args.iter().find(|(_, json)| !off(json)) {
+        let harmless = |name: &str| ["foreach", "fused", "capturable"].contains(&name);
+        match self.args.iter().find(|(name, json)| !off(json) && !harmless(name)) {
             Some((name, json)) => Err(Unsupported(format!("{}({name}={json})", self.class))),
             None => Ok(()),
         }
@@ -84,10 +183,15 @@ mod tests {
     #[test]
     fn arguments_are_all_used_or_named() {
         let fault = |class, json| optimizer(class, &args(json)).err().unwrap().0;
-        assert!(optimizer("SGD", &args(json!({"lr": 0.5, "momentum": 0.9, "maximize": false}))).is_ok());
+        let sgd = json!({"lr": 0.5, "momentum": 0.9, "foreach": true, "differentiable": false});
+        assert!(optimizer("SGD", &args(sgd)).is_ok());
         assert_eq!(optimizer("AdamW", &args(json!({"betas": [0.7, 0.8]}))).unwrap().learning_rate(), 0.001);
-        assert_eq!(fault("SGD", json!({"lr": 0.5, "maximize": true})), "SGD(maximize=true)");
+        assert_eq!(fault("SGD", json!({"lr": 0.5, "damping": 0.1})), "SGD(damping=0.1)");
         assert_eq!(fault("Adam", json!({"betas": [0.5]})), "Adam(betas=[0.5])");
-        assert_eq!(fault("LBFGS", json!({})), "optimizer LBFGS");
+        assert_eq!(fault("SparseAdam", json!({})), "optimizer SparseAdam");
+        assert_eq!(
+            lbfgs(&args(json!({"line_search_fn": "armijo"}))).unwrap_err().0,
+            "LBFGS(line_search_fn=\"armijo\")"
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::recipe::{ClipNorm, ParameterGroup};
 use super::tensors::{ReadError, TensorFile, read_json};
 use super::{Batch, Tolerance};
 
@@ -74,7 +75,31 @@ pub struct Run {
     pub eval_loss_tolerance: Tolerance,
     /// For each tensor of the final state.
     pub final_tolerance: BTreeMap<String, Tolerance>,
-    /// What else the run does (clipping, parameter groups, schedules, ...): nothing that the runner knows.
+    /// Parameter groups instead of one with all parameters.
+    pub groups: Option<Vec<ParameterGroup>>,
+    /// Batches between two updates.
+    pub accumulate: Option<usize>,
+    /// `clip_grad_norm_` before every update.
+    pub clip_norm: Option<ClipNorm>,
+    /// `clip_grad_value_` before every update.
+    pub clip_value: Option<f64>,
+    /// Stepped after every update.
+    pub scheduler: Option<Json>,
+    /// The batch of every step.
+    pub fixed_batch: Option<usize>,
+    /// Of the norms before clipping, one an update.
+    #[serde(default)]
+    pub grad_norms: Vec<f64>,
+    /// For each of them.
+    pub grad_norm_tolerance: Option<Tolerance>,
+    /// How often an LBFGS closure ran in each step.
+    pub closure_evaluations: Option<Vec<usize>>,
+    /// The prefix of the gradients of the first update, accumulated and not clipped.
+    pub first_update_grads: Option<String>,
+    /// For each of them.
+    #[serde(default)]
+    pub first_update_grads_tolerance: BTreeMap<String, Tolerance>,
+    /// What else the run does: nothing that the runner knows.
     #[serde(flatten)]
     pub others: BTreeMap<String, Json>,
 }
