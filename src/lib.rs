@@ -19,6 +19,8 @@ mod compiler;
 #[cfg(feature = "compiler")]
 mod error;
 #[cfg(feature = "compiler")]
+mod gradcheck;
+#[cfg(feature = "compiler")]
 mod ir_file;
 #[cfg(feature = "command")]
 pub mod models;
@@ -34,15 +36,17 @@ pub use compiler::{Compiled, Compiler};
 #[cfg(feature = "compiler")]
 pub use error::Error;
 #[cfg(feature = "compiler")]
+pub use gradcheck::{GradCheck, GradCheckError, gradcheck};
+#[cfg(feature = "compiler")]
 pub use kiln_frontend::*;
 #[cfg(feature = "compiler")]
-pub use kiln_macros::model;
+pub use kiln_macros::{custom_vjp, model};
 
 /// What a model file needs.
 #[cfg(feature = "compiler")]
 pub mod prelude {
     pub use kiln_frontend::prelude::*;
-    pub use kiln_macros::model;
+    pub use kiln_macros::{custom_vjp, model};
 }
 
 /// Brings the module that [`build`](fn@build) wrote for a training of this name into scope: `include_compiled!("lenet")` makes

@@ -5,6 +5,7 @@
 mod activations;
 mod arithmetic;
 mod attention;
+pub mod autograd;
 mod complex;
 mod containers;
 mod convolution;
@@ -39,6 +40,7 @@ mod views;
 mod words;
 
 pub use activations::GeluApproximation;
+pub use autograd::{custom_vjp, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled};
 pub use complex::{ComplexOperand, ComplexTensor, complex, view_as_complex};
 pub use containers::{Chain, Layer, Layers, Named, Sequential};
 pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};

@@ -1,5 +1,6 @@
 //! What a model file needs: `use kiln::prelude::*;`.
 
+pub use crate::autograd::{Saved, custom_vjp, enable_grad, grad, no_grad, set_grad_enabled};
 pub use crate::functional::{PadMode, Padding, TransposedWindow, Window, cross_entropy, mse_loss, nll_loss};
 pub use crate::layers::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d,

@@ -92,6 +92,11 @@ impl Tensor {
         self.value
     }
 
+    /// Whether it is a value of the trace of this number.
+    pub(crate) fn is_of(self, trace: u64) -> bool {
+        self.trace == trace
+    }
+
     /// The type; `f32[]` for a tensor that a mistake left without one.
     pub fn ty(self) -> Type {
         let ty = self.value.and_then(|value| trace::with(|trace| trace.graph.ty(value).clone()));
@@ -178,11 +183,7 @@ impl Tensor {
             for (position, operand) in operands.iter().enumerate() {
                 let value = operand.value?;
                 if operand.trace != trace.id {
-                    let name = op.operand_name(position);
-                    let message = format!("{method} needs tensors of one trace: `{name}` comes from another");
-                    let help = "a tensor cannot be kept between calls; use a parameter or a buffer";
-                    let place = trace.place(location);
-                    trace.note(Diagnostic::new(Code::ForeignTensor, message).at(place).help(help));
+                    trace.note_foreign(method, op.operand_name(position), location);
                     return None;
                 }
                 values.push(value);

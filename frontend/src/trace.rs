@@ -4,8 +4,10 @@
 //! with its place, its result is a tensor without a value, and everything computed from that stays silent, so that one run reports
 //! every independent mistake.
 
+mod flow;
+
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::Location;
 
 use kiln_ir::ops::{Add, Input};
@@ -17,6 +19,8 @@ use crate::module::{
 };
 use crate::parameter::Fault;
 use crate::{Buffer, Module, Parameter, Tensor};
+
+pub(crate) use flow::record_backward;
 
 /// Whether layers behave as in training or as in evaluation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +47,14 @@ pub(crate) struct Trace {
     buffers: Vec<BufferState>,
     random: Option<RandomState>,
     calls: Vec<Call>,
+    /// Whether this is the derivative of a function that another trace is recording.
+    pub(crate) is_backward: bool,
+    /// Whether gradients flow through what is recorded now.
+    pub(crate) grad_enabled: bool,
+    /// What stands for a value where no gradient flows: itself if it was made there, else its `detach`.
+    still: BTreeMap<ValueId, ValueId>,
+    /// Values that the user has asked gradients of by `requires_grad_`.
+    marked: BTreeSet<ValueId>,
 }
 
 /// What random numbers depend on: the run's seed and step, which are inputs, and how many calls there were before.
@@ -125,6 +137,10 @@ impl Trace {
             buffers: Vec::new(),
             random: None,
             calls: Vec::new(),
+            is_backward: false,
+            grad_enabled: true,
+            still: BTreeMap::new(),
+            marked: BTreeSet::new(),
         }
     }
 
@@ -178,9 +194,16 @@ impl Trace {
         if method != name {
             place.method = Some(method.into());
         }
+        let still: Option<Vec<ValueId>> =
+            (!self.grad_enabled).then(|| operands.iter().map(|&operand| self.still(operand, &place)).collect());
         let hint = if place.module.is_empty() { String::new() } else { format!("{}.{}", place.module, op.name()) };
-        match self.graph.add(op, operands, &hint, &place) {
-            Ok(value) => Some(value),
+        match self.graph.add(op, still.as_deref().unwrap_or(operands), &hint, &place) {
+            Ok(value) => {
+                if still.is_some() {
+                    self.still.insert(value, value);
+                }
+                Some(value)
+            }
             Err(mut diagnostic) => {
                 if let Some(rest) = diagnostic.message.strip_prefix(name) {
                     diagnostic.message = format!("{method}{rest}");
@@ -222,6 +245,17 @@ impl Trace {
     /// The place of a user's line in the module that is running.
     pub(crate) fn place(&self, location: &Location<'_>) -> Place {
         Place::of(location, self.scopes.last().map_or("", |(path, _)| path.as_str()))
+    }
+
+    /// Notes that an operand comes from another trace.
+    pub(crate) fn note_foreign(&mut self, method: &str, operand: &str, location: &Location<'_>) {
+        let message = format!("{method} needs tensors of one trace: `{operand}` comes from another");
+        let help = match self.is_backward {
+            true => "a derivative sees its arguments only: make the tensor an input or a result of the function",
+            false => "a tensor cannot be kept between calls; use a parameter or a buffer",
+        };
+        let place = self.place(location);
+        self.note(Diagnostic::new(Code::ForeignTensor, message).at(place).help(help));
     }
 
     /// Notes a mistake.
@@ -270,7 +304,11 @@ impl Buffer {
         let Some(new) = value.value() else { return };
         let location = Location::caller();
         with(|trace| {
-            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else { return };
+            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else {
+                let place = trace.place(location);
+                trace.note(foreign("buffer", trace.is_backward).at(place));
+                return;
+            };
             let (wanted, found) = (trace.graph.ty(state.input), trace.graph.ty(new));
             if wanted == found {
                 state.latest = new;
@@ -289,15 +327,23 @@ impl Buffer {
 fn member_tensor(value: Option<ValueId>, what: &str, location: &Location<'_>) -> Tensor {
     let noted = with(|trace| {
         if value.is_none() {
-            let message =
-                format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
             let place = trace.place(location);
-            let help = "keep it in a field of a `#[model]` struct that is not skipped";
-            trace.note(Diagnostic::new(Code::UnknownName, message).at(place).help(help));
+            trace.note(foreign(what, trace.is_backward).at(place));
         }
         trace.id
     });
     Tensor::new(noted.unwrap_or(0), value)
+}
+
+/// A parameter or buffer that the open trace does not have.
+fn foreign(what: &str, is_backward: bool) -> Diagnostic {
+    if is_backward {
+        let message = format!("a derivative sees its arguments only: it cannot use a {what}");
+        return Diagnostic::new(Code::UnknownName, message).help("make its tensor an input of the function");
+    }
+    let message = format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
+    let help = "keep it in a field of a `#[model]` struct that is not skipped";
+    Diagnostic::new(Code::UnknownName, message).help(help)
 }
 
 /// The time during which a module's `forward` runs: values made in it carry the module's path.

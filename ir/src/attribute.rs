@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DType, Dim, Init, Number};
+use crate::{DType, Dim, Graph, Init, Number};
 
 /// One attribute's value.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub enum Attribute {
     Text(String),
     /// `uniform(-0.2, 0.2)`.
     Init(Init),
+    /// `(%x = input {role = data} : f32[3]; output d0 = %x)`.
+    Graph(Box<Graph>),
 }
 
 /// A Rust type that an op keeps as an attribute.
@@ -59,6 +61,7 @@ attribute_values! {
     Number: Attribute::Float(x) => Some(*x), x => Attribute::Float(*x);
     DType: Attribute::DType(x) => Some(*x), x => Attribute::DType(*x);
     String: Attribute::Text(x) => Some(x.clone()), x => Attribute::Text(x.clone());
+    Box<Graph>: Attribute::Graph(x) => Some(x.clone()), x => Attribute::Graph(x.clone());
     Init: Attribute::Init(x) => Some(x.clone()), x => Attribute::Init(x.clone());
     Vec<usize>: Attribute::Ints(x) => x.iter().map(|&i| i.try_into().ok()).collect(),
         x => Attribute::Ints(x.iter().map(|&i| i as i64).collect());

@@ -3,6 +3,7 @@
 //! Types are right by construction here, so a mismatch is a bug of the caller and panics with the op and its operands; user input goes
 //! through [`Graph::add`], which reports.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
 use crate::ops::*;
@@ -133,6 +134,22 @@ impl<'g> Builder<'g> {
         let summed = self.sum(x, &axes, true);
         self.reshape(summed, shape)
     }
+
+    /// Adds the values of another graph, with their places, where `inputs` stand for its inputs in their order, and gives what is made of its
+    /// outputs.
+    pub fn inline(&mut self, graph: &Graph, inputs: &[ValueId]) -> Vec<ValueId> {
+        let given = graph.inputs().into_iter().map(|(input, _)| input).zip(inputs.iter().copied());
+        let mut values: BTreeMap<ValueId, ValueId> = given.collect();
+        for value in graph.order() {
+            if !values.contains_key(&value) {
+                let node = graph.node(value);
+                let operands: Vec<ValueId> = graph.operands(value).iter().map(|operand| values[operand]).collect();
+                let mut builder = Builder { graph: self.graph, place: node.place.clone(), hint: node.name.clone() };
+                values.insert(value, builder.emit(node.op.clone(), &operands));
+            }
+        }
+        graph.outputs().iter().map(|output| values[&output.value]).collect()
+    }
 }
 
 /// What a derivative rule sees: the op's operands, its result, and the cotangent of the result.
@@ -141,6 +158,7 @@ pub struct Vjp<'g> {
     operands: Vec<ValueId>,
     result: ValueId,
     cotangent: ValueId,
+    others: Option<&'g BTreeMap<ValueId, ValueId>>,
 }
 
 impl<'g> Vjp<'g> {
@@ -148,7 +166,12 @@ impl<'g> Vjp<'g> {
     pub fn new(graph: &'g mut Graph, node: ValueId, cotangent: ValueId) -> Vjp<'g> {
         let operands = graph.operands(node);
         let place = graph.node(node).place.clone();
-        Vjp { builder: Builder::new(graph, place), operands, result: node, cotangent }
+        Vjp { builder: Builder::new(graph, place), operands, result: node, cotangent, others: None }
+    }
+
+    /// The same with the cotangents that other values have so far.
+    pub fn among(self, others: &'g BTreeMap<ValueId, ValueId>) -> Vjp<'g> {
+        Vjp { others: Some(others), ..self }
     }
 
     /// The n-th operand.
@@ -174,6 +197,11 @@ impl<'g> Vjp<'g> {
     /// The cotangent of the result: same dtype and shape.
     pub fn cotangent(&self) -> ValueId {
         self.cotangent
+    }
+
+    /// The cotangent of another value, if it has one. That of a user of the op's result is complete, as the result's own is.
+    pub fn cotangent_of(&self, value: ValueId) -> Option<ValueId> {
+        self.others.and_then(|others| others.get(&value).copied())
     }
 }
 

@@ -1,9 +1,11 @@
-//! The `#[model]` attribute: a struct becomes a module, and its `forward` becomes a module's.
+//! The attributes: `#[model]`, by which a struct becomes a module and its `forward` a module's, and `#[custom_vjp]`, which gives a function a derivative
+//! of its own.
 //!
 //! This crate knows no op and no layer: it emits paths to the traits of the frontend.
 #![forbid(unsafe_code)]
 
 mod calls;
+mod custom_vjp;
 mod errors;
 mod forward;
 mod impls;
@@ -153,6 +155,38 @@ pub fn model(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) 
     let mut errors = Errors::default();
     let prefix = options::prefix(arguments.into(), &mut errors);
     let item = expand(item.into(), &prefix, &mut errors);
+    quote!(#item #errors).into()
+}
+
+/// Gives a function a derivative of its own: `torch.autograd.Function`. The derivative is another function, by name:
+///
+/// ```
+/// # extern crate kiln_frontend as kiln;
+/// # use kiln::{Tensor, autograd::Saved};
+/// # use kiln_macros::custom_vjp;
+/// #[custom_vjp(backward = mm_backward)]
+/// fn my_mm(a: Tensor, b: Tensor) -> Tensor {
+///     a.matmul(b)
+/// }
+///
+/// fn mm_backward(saved: Saved<2>, cotangent: Tensor) -> [Tensor; 2] {
+///     let [a, b] = saved.inputs;
+///     [cotangent.matmul(b.t()), a.t().matmul(cotangent)]
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Each argument of type `Tensor` is an input and has its own gradient. All others are configuration, which the derivative is given (by `Clone`)
+/// after the cotangent: `fn backward(saved: Saved<1>, cotangent: Tensor, limit: f64) -> Tensor`. A function that returns a tuple or an array of
+/// tensors has a derivative of `Saved<N, (Tensor, Tensor)>` and `(Tensor, Tensor)`. The derivative returns an array or a tuple of as many `Tensor`s
+/// or `Option<Tensor>`s as there are inputs, or, for a single input, one without brackets.
+///
+/// The function is not generic over its tensors and has no `self`: what a module holds is given to it as a tensor. For closures there is the function
+/// `kiln::custom_vjp`, which says more about what a derivative may do. As with `#[model]`, `crate = path` names Kiln where it is not `::kiln`.
+#[proc_macro_attribute]
+pub fn custom_vjp(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let mut errors = Errors::default();
+    let item = custom_vjp::expand(arguments.into(), item.into(), &mut errors);
     quote!(#item #errors).into()
 }
 

@@ -89,10 +89,11 @@ pub fn run_within(graph: &mut Graph, exactness: Exactness) {
     order_operands(graph);
 }
 
-/// Replaces every `detach` by its operand, once the gradients it stops have been made.
+/// Replaces every op that only says what the gradient is (`detach`, and a user's own derivative) by its operand, once the gradients
+/// have been made.
 pub fn remove_detach(graph: &mut Graph) {
     for value in graph.order() {
-        if matches!(graph.node(value).op, Op::Detach(_)) {
+        if matches!(graph.node(value).op, Op::Detach(_) | Op::CustomVjp(_) | Op::CustomResult(_)) {
             let operand = graph.operands(value)[0];
             replace(graph, value, operand);
         }

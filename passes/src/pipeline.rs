@@ -8,7 +8,7 @@
 //! | `fold_constants` | graph | what is known is computed now |
 //! | `autodiff` | graph | the gradients of the loss, as outputs `d_<parameter>`; training units only |
 //! | `append_update` | graph | the optimiser's rules take the gradients' place; training units only |
-//! | `simplify` | graph | the three passes again, over what the two before have added; `detach` has done its work and goes |
+//! | `simplify` | graph | the three passes again, over what the two before have added; `detach` and custom derivatives have done their work and go |
 //! | *autocast* | graph | its place; not there yet |
 //! | *assign_layout* | graph | its place; not there yet |
 //! | *select_algorithm* | graph | its place; not there yet |

@@ -9,6 +9,7 @@ mod adaptive;
 mod checks;
 mod contract;
 mod convolution;
+mod custom;
 mod elementwise;
 mod functions;
 mod indexing;
@@ -27,6 +28,7 @@ mod windows;
 pub use adaptive::*;
 pub use contract::*;
 pub use convolution::*;
+pub use custom::*;
 pub use elementwise::*;
 pub use functions::*;
 pub use indexing::*;
@@ -164,6 +166,8 @@ table! {
     "sigmoid" => Sigmoid as float sigmoid,
     "cast" => Cast,
     "detach" => Detach as unary detach,
+    "custom_vjp" => CustomVjp,
+    "custom_result" => CustomResult,
 
     "eq" => Eq as binary eq,
     "ne" => Ne as binary ne,

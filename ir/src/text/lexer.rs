@@ -190,7 +190,7 @@ impl<'t> Lexer<'t, '_> {
 
 /// Whether a place's file may hold this character without quotes.
 pub(super) fn is_file_character(character: char) -> bool {
-    !character.is_whitespace() && !matches!(character, '"' | ',' | '(' | ')')
+    !character.is_whitespace() && !matches!(character, '"' | ',' | ';' | '(' | ')')
 }
 
 fn starts_name(character: char) -> bool {

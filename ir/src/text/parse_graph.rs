@@ -27,14 +27,23 @@ pub(super) fn parse_graph(cursor: &mut Cursor<'_>, indent: u32) -> Parsed<Graph>
     cursor.expect_line_end()?;
     let mut parser = Parser { cursor, graph, values: BTreeMap::new() };
     while parser.cursor.enter_line(indent).is_some() {
-        match parser.cursor.word() {
-            Some("output") => parser.output()?,
-            Some("update") => parser.update()?,
-            _ if parser.cursor.at("%") => parser.node()?,
-            _ => return Err(parser.cursor.expected("`%`, `output` or `update`")),
-        }
+        parser.line()?;
         parser.cursor.expect_line_end()?;
     }
+    Ok(parser.graph)
+}
+
+/// A graph that is an attribute: `(%x = input {role = data} : f32[3]; output d0 = %x)`.
+fn parse_inner(cursor: &mut Cursor<'_>) -> Parsed<Graph> {
+    cursor.expect("(")?;
+    let mut parser = Parser { cursor, graph: Graph::new(""), values: BTreeMap::new() };
+    loop {
+        parser.line()?;
+        if !parser.cursor.eat(";") {
+            break;
+        }
+    }
+    parser.cursor.expect(")")?;
     Ok(parser.graph)
 }
 
@@ -45,6 +54,15 @@ struct Parser<'c, 't> {
 }
 
 impl Parser<'_, '_> {
+    fn line(&mut self) -> Parsed<()> {
+        match self.cursor.word() {
+            Some("output") => self.output(),
+            Some("update") => self.update(),
+            _ if self.cursor.at("%") => self.node(),
+            _ => Err(self.cursor.expected("`%`, `output` or `update`")),
+        }
+    }
+
     /// `%y = conv %x, %w {stride = [1, 1]} : f32[B,6,28,28] by conv1 @lenet.rs:14:17 in conv1`.
     fn node(&mut self) -> Parsed<()> {
         self.cursor.expect("%")?;
@@ -157,6 +175,9 @@ fn readings(cursor: &mut Cursor<'_>) -> Parsed<Vec<Attribute>> {
     if cursor.at("[") {
         let elements = cursor.list("[", "]", element)?;
         return list_readings(cursor, &elements);
+    }
+    if cursor.at("(") {
+        return Ok(vec![Attribute::Graph(Box::new(cursor.nested(parse_inner)?))]);
     }
     if let TokenKind::Quoted(text) = cursor.peek() {
         let text = text.clone();

@@ -2,6 +2,7 @@
 //!
 //! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
 //! and `init` where it is zeros. `by` names the kernel that a value is computed in. State ends with a line `update %w = %new_w`.
+//! A graph that is an attribute stands between parentheses, its lines parted by `;`; it has no name.
 
 use std::fmt;
 
@@ -13,15 +14,21 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let batch = self.max_batch.map_or_else(String::new, |batch| format!(" batch <= {batch}"));
         writeln!(f, "graph {}{batch}", name_text(&self.name))?;
-        self.order().into_iter().try_for_each(|value| writeln!(f, "  {}", node_text(self, value)))?;
-        self.outputs().iter().try_for_each(|output| {
-            let value = value_text(self, output.value);
-            match output.updates {
-                None => writeln!(f, "  output {} = {value}", name_text(&output.name)),
-                Some(input) => writeln!(f, "  update {} = {value}", value_text(self, input)),
-            }
-        })
+        lines(self).iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
+}
+
+/// The values, then the outputs.
+fn lines(graph: &Graph) -> Vec<String> {
+    let values = graph.order().into_iter().map(|value| node_text(graph, value));
+    let outputs = graph.outputs().iter().map(|output| {
+        let value = value_text(graph, output.value);
+        match output.updates {
+            None => format!("output {} = {value}", name_text(&output.name)),
+            Some(input) => format!("update {} = {value}", value_text(graph, input)),
+        }
+    });
+    values.chain(outputs).collect()
 }
 
 /// What an attribute is where a node's text leaves it out.
@@ -69,6 +76,7 @@ fn attribute_text(attribute: &Attribute) -> String {
         Attribute::DType(dtype) => dtype.to_string(),
         Attribute::Text(text) => word_text(text),
         Attribute::Init(init) => init_text(init),
+        Attribute::Graph(graph) => format!("({})", lines(graph).join("; ")),
     }
 }
 
