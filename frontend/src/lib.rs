@@ -38,6 +38,7 @@ mod trace;
 mod training;
 mod views;
 mod words;
+pub mod zoo;
 
 pub use activations::GeluApproximation;
 pub use autograd::{custom_vjp, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled};

@@ -50,6 +50,11 @@ pub trait Module {
         short_type_name(any::type_name::<Self>())
     }
 
+    /// The options, as `print(model)` shows them between the parentheses.
+    fn extra_repr(&self) -> String {
+        String::new()
+    }
+
     /// Tells this module from every other one of the same model.
     fn module_id(&self) -> ModuleId {
         ModuleId { address: ptr::from_ref(self).cast::<()>().addr(), type_name: any::type_name::<Self>() }
@@ -330,4 +335,20 @@ impl Visitor for ModuleWalk {
     fn child(&mut self, name: &str, child: &dyn Module) {
         self.enter(join(&self.prefix, name), child);
     }
+}
+
+/// A number as Python prints it.
+pub(crate) fn python(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && size < 1e-4 {
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once("e-").unwrap_or((&text, "0"));
+        return format!("{digits}e-{exponent:0>2}");
+    }
+    format!("{value:?}")
+}
+
+/// A truth value as Python prints it.
+pub(crate) fn python_bool(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
 }

@@ -12,7 +12,7 @@ use kiln_passes::pipeline::Step;
 /// Which of our crates a crate may depend on (dev-dependencies aside), and must: the table of ARCHITECTURE.md.
 const EDGES: &[(&str, &str, &[&str])] = &[
     ("ir", "kiln-ir", &[]),
-    ("frontend", "kiln-frontend", &["kiln-ir"]),
+    ("frontend", "kiln-frontend", &["kiln-ir", "kiln-macros"]),
     ("macros", "kiln-macros", &[]),
     ("passes", "kiln-passes", &["kiln-ir"]),
     ("codegen-cpu", "kiln-codegen-cpu", &["kiln-ir", "kiln-runtime"]),

@@ -5,6 +5,7 @@
 
 mod backend;
 mod compare;
+mod functions;
 mod interpreter;
 mod jit;
 mod models;
@@ -24,7 +25,7 @@ pub use backend::{Backend, Batch, Engine, EngineError};
 pub use compare::{Checks, Tolerance};
 pub use jit::{Elements, value_of};
 pub use operators::operators;
-pub use program::{ProgramFile, ProgramFolder, Run};
+pub use program::{FunctionCase, ProgramFile, ProgramFolder, Run};
 pub use report::{Outcome, Summary, Tally};
 pub use runner::programs;
 pub use tables::tables;

@@ -23,6 +23,8 @@ pub struct ProgramFolder {
     pub gradients: TensorFile,
     /// `<run>/<name>`: the state after the last step.
     pub last: TensorFile,
+    /// The tensors of `functions`.
+    pub functions: Option<TensorFile>,
 }
 
 /// `program.json`.
@@ -52,6 +54,26 @@ pub struct ProgramFile {
     pub grads0_tolerance: BTreeMap<String, Tolerance>,
     /// The trainings.
     pub runs: Vec<Run>,
+    /// Functions of the source by themselves.
+    #[serde(default)]
+    pub functions: Vec<FunctionCase>,
+}
+
+/// A call of a function with what it gives, and its gradients.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FunctionCase {
+    /// The function.
+    pub name: String,
+    /// Its arguments; strings are keys of tensors.
+    pub args: BTreeMap<String, Json>,
+    /// The key of the cotangent.
+    pub cotangent: String,
+    /// The key of the result.
+    pub out: String,
+    /// The keys of the gradients, by argument.
+    pub grads: BTreeMap<String, String>,
+    /// For `out` and `grad_<argument>`.
+    pub tolerance: BTreeMap<String, Tolerance>,
 }
 
 /// One training with one optimiser.
@@ -111,8 +133,11 @@ impl ProgramFolder {
     /// When a file is missing or damaged.
     pub fn read(folder: &Path) -> Result<ProgramFolder, ReadError> {
         let tensors = |name: &str| TensorFile::read(&folder.join(format!("{name}.safetensors")));
+        let file: ProgramFile = read_json(&folder.join("program.json"))?;
+        let functions = if file.functions.is_empty() { None } else { Some(tensors("functions")?) };
         Ok(ProgramFolder {
-            file: read_json(&folder.join("program.json"))?,
+            file,
+            functions,
             init: tensors("init")?,
             batches: tensors("batches")?,
             gradients: tensors("grads0")?,

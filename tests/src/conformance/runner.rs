@@ -9,6 +9,7 @@ use kiln_ir::DType;
 use kiln_ir::interpret::Value;
 use kiln_ir::update::names;
 
+use super::functions;
 use super::models::{Translation, translate};
 use super::optimizer::{Unsupported, lbfgs};
 use super::recipe::LBFGS;
@@ -30,6 +31,12 @@ pub fn programs(folder: &Path, options: &Options, out: &mut dyn Write) -> Result
         for run in &program.file.runs {
             let outcome = check(&program, run, options)?;
             writeln!(out, "programs/{}/{}: {outcome}", program.file.name, run.name).map_err(ReadError::Output)?;
+            tally.add(&outcome);
+        }
+        for (number, case) in program.file.functions.iter().enumerate() {
+            let outcome = functions::check(&program, case)?;
+            let name = format!("{} {number}", case.name);
+            writeln!(out, "programs/{}/{name}: {outcome}", program.file.name).map_err(ReadError::Output)?;
             tally.add(&outcome);
         }
     }
@@ -159,7 +166,8 @@ fn compare(
     }
     for (name, want) in program.last.under(&format!("{}/", run.name)) {
         let tolerance = run.final_tolerance.get(name).copied().unwrap_or(Tolerance::EXACT);
-        checks.tensor(&format!("final {name}"), &engine.get(name)?, want, tolerance);
+        let parameter = file.tied.iter().find(|(alias, _)| alias == name).map_or(name, |(_, parameter)| parameter);
+        checks.tensor(&format!("final {name}"), &engine.get(parameter)?, want, tolerance);
     }
     let loss = engine.eval_loss(&program.batch(0)?)?;
     checks.number("eval_loss", loss, run.eval_loss, run.eval_loss_tolerance);

@@ -1,0 +1,52 @@
+//! `nn.CosineSimilarity` and `nn.PairwiseDistance`.
+
+use crate::functional;
+use crate::{Forward, Module, Scope, Tensor, Visitor};
+
+/// `x₁·x₂ / max(‖x₁‖·‖x₂‖, eps)` over an axis.
+#[derive(Debug, Clone, Copy)]
+pub struct CosineSimilarity {
+    /// The axis.
+    pub dim: i64,
+    /// The least norm that is divided by.
+    pub eps: f64,
+}
+
+impl Default for CosineSimilarity {
+    /// PyTorch's: axis 1, eps 1e-8.
+    fn default() -> CosineSimilarity {
+        CosineSimilarity { dim: 1, eps: 1e-8 }
+    }
+}
+
+/// The norm of the difference of two vectors.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PairwiseDistance(pub functional::PairwiseDistance);
+
+impl Module for CosineSimilarity {
+    fn visit(&self, _: &mut dyn Visitor) {}
+}
+
+impl Module for PairwiseDistance {
+    fn visit(&self, _: &mut dyn Visitor) {}
+}
+
+impl Forward<(Tensor, Tensor)> for CosineSimilarity {
+    type Output = Tensor;
+
+    #[track_caller]
+    fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
+        let _scope = Scope::enter(self);
+        x1.cosine_similarity(x2, self.dim, self.eps)
+    }
+}
+
+impl Forward<(Tensor, Tensor)> for PairwiseDistance {
+    type Output = Tensor;
+
+    #[track_caller]
+    fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
+        let _scope = Scope::enter(self);
+        x1.pairwise_distance(x2, self.0)
+    }
+}
