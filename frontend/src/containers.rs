@@ -3,8 +3,12 @@
 //! A list is a module whose children are `0`, `1`, …, as in PyTorch's `ModuleList`, and its `forward` chains them in order.
 //! The chains are plain loops: a closure would hide the caller's place from `#[track_caller]`.
 
+mod hooked;
+
 use std::borrow::Cow;
 use std::rc::Rc;
+
+pub use hooked::Hooked;
 
 use crate::module::contributes_nothing;
 use crate::{Forward, Member, Module, ModuleId, Scope, Tensor, Visitor};
@@ -37,6 +41,16 @@ pub struct Sequential<C> {
 /// A [`Sequential`] whose length and layers are decided while the model is built.
 pub type Layers = Sequential<Vec<Named<Box<dyn Layer>>>>;
 
+/// There is no layer of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no layer `{name}`: the layers are {}", .names.join(", "))]
+pub struct NoLayer {
+    /// The name.
+    pub name: String,
+    /// Those that there are.
+    pub names: Vec<String>,
+}
+
 /// A member that brings its own name, wherever it stands.
 #[derive(Debug, Clone)]
 pub struct Named<M> {
@@ -64,6 +78,49 @@ impl Layers {
     pub fn push(self, layer: impl Layer + 'static) -> Layers {
         let number = self.children.len().to_string();
         self.push_named(number, layer)
+    }
+
+    /// The number of layers.
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Whether there is no layer.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// The layers with their names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &dyn Layer)> {
+        self.children.iter().map(|child| (&*child.name, &*child.member))
+    }
+
+    /// Puts another layer in the place of the one of this name, or number: `model.classifier[6] = nn.Linear(4096, 10)`. Its neighbours are checked by the
+    /// next trace.
+    ///
+    /// # Errors
+    /// [`NoLayer`], with the names that there are.
+    pub fn replace(&mut self, name: impl ToString, layer: impl Layer + 'static) -> Result<(), NoLayer> {
+        let name = name.to_string();
+        match self.children.iter_mut().find(|child| child.name == name) {
+            Some(child) => {
+                child.member = Box::new(layer);
+                Ok(())
+            }
+            None => Err(NoLayer { name, names: self.iter().map(|(name, _)| name.to_owned()).collect() }),
+        }
+    }
+
+    /// The layers before the one of this name, and those from it on, under the names that they have.
+    ///
+    /// # Errors
+    /// [`NoLayer`], with the names that there are.
+    pub fn split_off(&mut self, name: impl ToString) -> Result<Layers, NoLayer> {
+        let name = name.to_string();
+        match self.children.iter().position(|child| child.name == name) {
+            Some(at) => Ok(Sequential { children: self.children.split_off(at) }),
+            None => Err(NoLayer { name, names: self.iter().map(|(name, _)| name.to_owned()).collect() }),
+        }
     }
 
     /// Adds a layer under `name`.
@@ -170,6 +227,10 @@ macro_rules! pointer {
 
                 fn type_name(&self) -> &'static str {
                     (**self).type_name()
+                }
+
+                fn extra_repr(&self) -> String {
+                    (**self).extra_repr()
                 }
 
                 fn module_id(&self) -> ModuleId {

@@ -8,6 +8,7 @@ mod distance;
 mod dropout;
 mod embedding;
 mod linear;
+mod loss;
 mod norm;
 mod padding;
 mod pool;
@@ -28,6 +29,11 @@ pub use distance::{CosineSimilarity, PairwiseDistance};
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use embedding::Embedding;
 pub use linear::Linear;
+pub use loss::{
+    BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss,
+    KlDivLoss, L1Loss, MarginRankingLoss, MseLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    SoftMarginLoss, TripletMarginLoss,
+};
 pub use norm::{
     BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d,
     RunningBuffers,

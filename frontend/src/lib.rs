@@ -43,14 +43,15 @@ pub mod zoo;
 pub use activations::GeluApproximation;
 pub use autograd::{custom_vjp, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled};
 pub use complex::{ComplexOperand, ComplexTensor, complex, view_as_complex};
-pub use containers::{Chain, Layer, Layers, Named, Sequential};
+pub use containers::{Chain, Hooked, Layer, Layers, Named, NoLayer, Sequential};
 pub use creation::{Literal, arange, empty, eye, full, linspace, ones, tensor, zeros};
 pub use function::{Function, FunctionInputs};
 pub use indexing::{At, EmbeddingOptions, NewAxis, Reduce, TensorIndex};
 pub use kiln_ir::{Code, DType, Diagnostic, Dim, Init as Initializer};
 pub use module::{
-    Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Visitor, duplicate_names, named_buffers,
-    named_modules, named_parameters, parameters, state_dict,
+    Entry, Forward, Member, Module, ModuleEntry, ModuleId, State, Tree, Visitor, apply, duplicate_names, named_buffers,
+    named_children, named_modules, named_parameters, own_parameters, parameter_count, parameters, set_requires_grad,
+    state_dict, tree,
 };
 pub use parameter::{Buffer, Parameter};
 pub use pointwise::{Rounding, where_};

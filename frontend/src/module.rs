@@ -8,11 +8,20 @@
 //! Every module is a member by one blanket `impl`. It lives beside those for `Option<T>`, numbers and so on because none of
 //! these types is a module, and no other crate may make one of them a module. The types that may be (`Box`) are modules here.
 
+mod members;
+mod print;
+mod walk;
+
 use std::any;
-use std::collections::BTreeSet;
-use std::marker::PhantomData;
-use std::ops::{Range, RangeFrom, RangeInclusive, RangeTo};
 use std::ptr;
+
+pub use print::{Tree, tree};
+pub(crate) use print::{python, python_bool, python_extents, python_tuple};
+pub(crate) use walk::contributes_nothing;
+pub use walk::{
+    Entry, ModuleEntry, State, apply, duplicate_names, named_buffers, named_children, named_modules, named_parameters,
+    own_parameters, parameter_count, parameters, set_requires_grad, state_dict,
+};
 
 use crate::{Buffer, Parameter};
 
@@ -121,234 +130,19 @@ pub struct ModuleId {
     type_name: &'static str,
 }
 
-/// One line of a `state_dict`.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The path of names, joined by dots.
-    pub name: String,
-    /// What stands there.
-    pub state: State,
-}
-
-/// A parameter or a buffer.
-#[derive(Debug, Clone)]
-pub enum State {
-    /// A parameter.
-    Parameter(Parameter),
-    /// A buffer.
-    Buffer(Buffer),
-}
-
-/// One module of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleEntry {
-    /// The path of names, joined by dots; empty for the model itself.
-    pub name: String,
-    /// See [`Module::type_name`].
-    pub type_name: &'static str,
-    /// See [`Module::module_id`].
-    pub id: ModuleId,
-}
-
-/// All parameters and persistent buffers, in PyTorch's order. Shared ones appear under each of their names.
-pub fn state_dict(module: &dyn Module) -> Vec<Entry> {
-    let is_persistent = |entry: &Entry| match &entry.state {
-        State::Parameter(_) => true,
-        State::Buffer(buffer) => buffer.is_persistent(),
-    };
-    walk(module, "").into_iter().filter(is_persistent).collect()
-}
-
-/// Each parameter once, under its first name.
-pub fn named_parameters(module: &dyn Module) -> Vec<(String, Parameter)> {
-    let mut seen = BTreeSet::new();
-    let parameter = |entry: Entry| match entry.state {
-        State::Parameter(parameter) => seen.insert(parameter.address()).then_some((entry.name, parameter)),
-        State::Buffer(_) => None,
-    };
-    walk(module, "").into_iter().filter_map(parameter).collect()
-}
-
-/// Each parameter once, in the order of the `state_dict`.
-pub fn parameters(module: &dyn Module) -> Vec<Parameter> {
-    named_parameters(module).into_iter().map(|(_, parameter)| parameter).collect()
-}
-
-/// Each buffer once, under its first name; also those that are not persistent.
-pub fn named_buffers(module: &dyn Module) -> Vec<(String, Buffer)> {
-    let mut seen = BTreeSet::new();
-    let buffer = |entry: Entry| match entry.state {
-        State::Buffer(buffer) => seen.insert(buffer.address()).then_some((entry.name, buffer)),
-        State::Parameter(_) => None,
-    };
-    walk(module, "").into_iter().filter_map(buffer).collect()
-}
-
-/// Each module once, parents first, beginning with the model itself. A shared module appears under its first name.
-pub fn named_modules(module: &dyn Module) -> Vec<ModuleEntry> {
-    let mut walk = ModuleWalk::default();
-    walk.enter(String::new(), module);
-    walk.modules
-}
-
-/// The names under which a `state_dict` would hold more than one thing, sorted. `#[model]` rejects such fields, so these
-/// come from modules written by hand and from `Named`.
-pub fn duplicate_names(module: &dyn Module) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let twice: BTreeSet<String> =
-        walk(module, "").into_iter().map(|entry| entry.name).filter(|name| !seen.insert(name.clone())).collect();
-    twice.into_iter().collect()
-}
-
-/// Whether `module` has no parameter, no buffer and no child.
-pub(crate) fn contributes_nothing(module: &dyn Module) -> bool {
-    let mut walk = StateWalk::default();
-    module.visit(&mut walk);
-    !walk.found
-}
-
-impl<M: Module> Member for M {
-    fn visit_as(&self, name: &str, visitor: &mut dyn Visitor) {
-        if !self.is_empty_container() {
-            visitor.child(name, self);
-        }
-    }
-}
-
-impl Member for Parameter {
-    fn visit_as(&self, name: &str, visitor: &mut dyn Visitor) {
-        visitor.parameter(name, self);
-    }
-}
-
-impl Member for Buffer {
-    fn visit_as(&self, name: &str, visitor: &mut dyn Visitor) {
-        visitor.buffer(name, self);
-    }
-}
-
-impl<T: Member> Member for Option<T> {
-    fn visit_as(&self, name: &str, visitor: &mut dyn Visitor) {
-        if let Some(member) = self {
-            member.visit_as(name, visitor);
-        }
-    }
-}
-
-macro_rules! configuration {
-    ($([$($generics:tt)*] $type:ty),+ $(,)?) => {
-        $(#[diagnostic::do_not_recommend]
-        impl<$($generics)*> Member for $type {
-            fn visit_as(&self, _name: &str, _visitor: &mut dyn Visitor) {}
-        })+
-    };
-}
-
-configuration! {
-    [] u8, [] u16, [] u32, [] u64, [] u128, [] usize, [] i8, [] i16, [] i32, [] i64, [] i128, [] isize, [] f32, [] f64,
-    [] bool, [] char, [] String, [] &'static str, [] (),
-    [T] Range<T>, [T] RangeInclusive<T>, [T] RangeFrom<T>, [T] RangeTo<T>, [T: ?Sized] PhantomData<T>,
-    [R] fn() -> R, [A, R] fn(A) -> R, [A, B, R] fn(A, B) -> R,
-}
-
-/// `kiln_frontend::nn::Linear` → `Linear`; `alloc::vec::Vec<x::Block>` → `Vec`; `(A, B)` → `tuple`; `[A; 2]` → `array`.
+/// `kiln_frontend::nn::Linear` → `Linear`. Lists of modules are what PyTorch calls them.
 fn short_type_name(full: &'static str) -> &'static str {
     match full.as_bytes().first() {
-        Some(b'(') => "tuple",
-        Some(b'[') => "array",
+        Some(b'(' | b'[') => MODULE_LIST,
         _ => {
             let path = full.split('<').next().unwrap_or(full);
-            path.rsplit("::").next().unwrap_or(path)
+            match path.rsplit("::").next().unwrap_or(path) {
+                "Vec" => MODULE_LIST,
+                name => name,
+            }
         }
     }
 }
 
-/// Everything below `module`, each name beginning with `prefix`.
-fn walk(module: &dyn Module, prefix: &str) -> Vec<Entry> {
-    let mut walk = StateWalk { prefix: prefix.to_owned(), ..StateWalk::default() };
-    module.visit(&mut walk);
-    let StateWalk { mut parameters, mut buffers, mut below, .. } = walk;
-    parameters.append(&mut buffers);
-    parameters.append(&mut below);
-    parameters
-}
-
-fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
-}
-
-/// Sorts the members of one module into PyTorch's three groups.
-#[derive(Default)]
-struct StateWalk {
-    prefix: String,
-    parameters: Vec<Entry>,
-    buffers: Vec<Entry>,
-    below: Vec<Entry>,
-    found: bool,
-}
-
-impl Visitor for StateWalk {
-    fn parameter(&mut self, name: &str, parameter: &Parameter) {
-        self.found = true;
-        let state = State::Parameter(parameter.clone());
-        self.parameters.push(Entry { name: join(&self.prefix, name), state });
-    }
-
-    fn buffer(&mut self, name: &str, buffer: &Buffer) {
-        self.found = true;
-        let state = State::Buffer(buffer.clone());
-        self.buffers.push(Entry { name: join(&self.prefix, name), state });
-    }
-
-    fn child(&mut self, name: &str, child: &dyn Module) {
-        self.found = true;
-        self.below.append(&mut walk(child, &join(&self.prefix, name)));
-    }
-}
-
-#[derive(Default)]
-struct ModuleWalk {
-    prefix: String,
-    modules: Vec<ModuleEntry>,
-    seen: BTreeSet<ModuleId>,
-}
-
-impl ModuleWalk {
-    fn enter(&mut self, name: String, module: &dyn Module) {
-        let id = module.module_id();
-        // Only a module that takes room has an address of its own, and one with state does.
-        if !self.seen.insert(id) && !walk(module, "").is_empty() {
-            return;
-        }
-        self.modules.push(ModuleEntry { name: name.clone(), type_name: module.type_name(), id });
-        let parent = std::mem::replace(&mut self.prefix, name);
-        module.visit(self);
-        self.prefix = parent;
-    }
-}
-
-impl Visitor for ModuleWalk {
-    fn parameter(&mut self, _name: &str, _parameter: &Parameter) {}
-
-    fn buffer(&mut self, _name: &str, _buffer: &Buffer) {}
-
-    fn child(&mut self, name: &str, child: &dyn Module) {
-        self.enter(join(&self.prefix, name), child);
-    }
-}
-
-/// A number as Python prints it.
-pub(crate) fn python(value: f64) -> String {
-    let size = value.abs();
-    if size != 0.0 && size < 1e-4 {
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once("e-").unwrap_or((&text, "0"));
-        return format!("{digits}e-{exponent:0>2}");
-    }
-    format!("{value:?}")
-}
-
-/// A truth value as Python prints it.
-pub(crate) fn python_bool(value: bool) -> &'static str {
-    if value { "True" } else { "False" }
-}
+/// PyTorch's list of modules.
+pub(crate) const MODULE_LIST: &str = "ModuleList";

@@ -5,6 +5,8 @@
 //! every independent mistake.
 
 mod flow;
+mod state;
+mod taps;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,11 +16,11 @@ use kiln_ir::ops::{Add, Input};
 use kiln_ir::update::names;
 use kiln_ir::{Builder, Code, DType, Diagnostic, Dim, Graph, Init, Op, Place, Role, Type, ValueId};
 
+use crate::Module;
 use crate::module::{
     Entry, ModuleId, State, duplicate_names, named_buffers, named_modules, named_parameters, state_dict,
 };
 use crate::parameter::Fault;
-use crate::{Buffer, Module, Parameter, Tensor};
 
 pub(crate) use flow::record_backward;
 
@@ -55,6 +57,8 @@ pub(crate) struct Trace {
     still: BTreeMap<ValueId, ValueId>,
     /// Values that the user has asked gradients of by `requires_grad_`.
     marked: BTreeSet<ValueId>,
+    /// Values that the host may read, by name.
+    taps: Vec<(String, ValueId)>,
 }
 
 /// What random numbers depend on: the run's seed and step, which are inputs, and how many calls there were before.
@@ -141,6 +145,7 @@ impl Trace {
             grad_enabled: true,
             still: BTreeMap::new(),
             marked: BTreeSet::new(),
+            taps: Vec::new(),
         }
     }
 
@@ -275,75 +280,9 @@ impl Trace {
             }
         }
         self.advance_random();
+        self.add_taps();
         Ok(Recorded { graph: self.graph, calls: self.calls })
     }
-}
-
-impl Parameter {
-    /// The parameter's tensor in the open trace.
-    #[track_caller]
-    pub fn tensor(&self) -> Tensor {
-        let value = with(|trace| trace.parameters.get(&self.address()).copied()).flatten();
-        member_tensor(value, "parameter", Location::caller())
-    }
-}
-
-impl Buffer {
-    /// The buffer's latest value in the open trace.
-    #[track_caller]
-    pub fn tensor(&self) -> Tensor {
-        let find = |trace: &mut Trace| {
-            trace.buffers.iter().find(|state| state.address == self.address()).map(|state| state.latest)
-        };
-        member_tensor(with(find).flatten(), "buffer", Location::caller())
-    }
-
-    /// Makes `value` the buffer's next value: it is stored when the step ends.
-    #[track_caller]
-    pub fn update(&self, value: Tensor) {
-        let Some(new) = value.value() else { return };
-        let location = Location::caller();
-        with(|trace| {
-            let Some(state) = trace.buffers.iter_mut().find(|state| state.address == self.address()) else {
-                let place = trace.place(location);
-                trace.note(foreign("buffer", trace.is_backward).at(place));
-                return;
-            };
-            let (wanted, found) = (trace.graph.ty(state.input), trace.graph.ty(new));
-            if wanted == found {
-                state.latest = new;
-                return;
-            }
-            let message = format!(
-                "a buffer keeps its type: `{}` is {wanted}, its update {found}",
-                trace.graph.name_of(state.input)
-            );
-            let place = trace.place(location);
-            trace.note(Diagnostic::new(Code::ShapeMismatch, message).at(place));
-        });
-    }
-}
-
-fn member_tensor(value: Option<ValueId>, what: &str, location: &Location<'_>) -> Tensor {
-    let noted = with(|trace| {
-        if value.is_none() {
-            let place = trace.place(location);
-            trace.note(foreign(what, trace.is_backward).at(place));
-        }
-        trace.id
-    });
-    Tensor::new(noted.unwrap_or(0), value)
-}
-
-/// A parameter or buffer that the open trace does not have.
-fn foreign(what: &str, is_backward: bool) -> Diagnostic {
-    if is_backward {
-        let message = format!("a derivative sees its arguments only: it cannot use a {what}");
-        return Diagnostic::new(Code::UnknownName, message).help("make its tensor an input of the function");
-    }
-    let message = format!("a {what} needs to belong to the model that is traced: this one is in none of its fields");
-    let help = "keep it in a field of a `#[model]` struct that is not skipped";
-    Diagnostic::new(Code::UnknownName, message).help(help)
 }
 
 /// The time during which a module's `forward` runs: values made in it carry the module's path.

@@ -56,7 +56,7 @@ fn every_value_has_a_line_of_the_users() {
     let training =
         with(Images { conv1: Conv2d::new(1, 6, 3), conv2: Conv2d::new(6, 16, 3).groups(2) }, |net, batch| {
             let x = net.forward(batch["image"]); // [batch, 16, 4, 4]
-            let x = Sequential::new((BatchNorm2d::new(16), MaxPool2d::new(2), AvgPool2d::new(2), Gelu))
+            let x = Sequential::new((BatchNorm2d::new(16), MaxPool2d::new(2), AvgPool2d::new(2), Gelu::default()))
                 .children
                 .1
                 .forward(x);

@@ -39,6 +39,15 @@ impl Bilinear {
     }
 }
 
+impl Bilinear {
+    /// `[.., in1_features]` and `[.., in2_features]` → `[.., out_features]`.
+    #[track_caller]
+    pub fn forward(&self, x1: Tensor, x2: Tensor) -> Tensor {
+        let _scope = Scope::enter(self);
+        x1.bilinear(x2, self.weight.tensor(), optional(self.bias.as_ref()))
+    }
+}
+
 impl Module for Bilinear {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.weight.visit_as("weight", visitor);
@@ -57,7 +66,6 @@ impl Forward<(Tensor, Tensor)> for Bilinear {
 
     #[track_caller]
     fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
-        let _scope = Scope::enter(self);
-        x1.bilinear(x2, self.weight.tensor(), optional(self.bias.as_ref()))
+        Bilinear::forward(self, x1, x2)
     }
 }

@@ -5,6 +5,7 @@ use kiln_ir::Init;
 use super::optional;
 use crate::convolution::{Padding, TransposedWindow, Window, convolve, convolve_transposed, same_padding};
 use crate::functional::PadMode;
+use crate::module::python_tuple;
 use crate::spatial::PerAxis;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
@@ -19,8 +20,10 @@ pub struct Conv<const N: usize> {
     /// `[out_channels]`.
     pub bias: Option<Parameter>,
     in_channels: usize,
-    window: Window<N>,
-    padding_mode: PadMode,
+    /// Stride, padding, dilation and groups; a model that exists already is changed here. A number of groups that is changed needs another weight.
+    pub window: Window<N>,
+    /// What the padding holds.
+    pub padding_mode: PadMode,
 }
 
 /// The transpose of a convolution of `[batch, out, spatial..]`, for `[batch, in, spatial..]`: it makes inputs larger by its stride.
@@ -33,7 +36,8 @@ pub struct ConvTranspose<const N: usize> {
     /// `[out_channels]`.
     pub bias: Option<Parameter>,
     out_channels: usize,
-    window: TransposedWindow<N>,
+    /// Stride, padding, dilation and groups.
+    pub window: TransposedWindow<N>,
 }
 
 /// Convolution of `[batch, in, l]`.
@@ -102,6 +106,10 @@ macro_rules! options {
                 [concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")]
                     [N - 1]
             }
+
+            fn extra_repr(&self) -> String {
+                self.repr()
+            }
         }
     };
 }
@@ -136,6 +144,22 @@ impl<const N: usize> Conv<N> {
     pub fn padding_mode(mut self, padding_mode: PadMode) -> Conv<N> {
         self.padding_mode = padding_mode;
         self
+    }
+
+    fn repr(&self) -> String {
+        let shape = self.weight.shape();
+        let mut text = format!("{}, {}, ", self.in_channels, shape[0]);
+        text += &format!("kernel_size={}, stride={}", python_tuple(&shape[2..]), python_tuple(&self.window.stride));
+        match self.window.padding {
+            Padding::Same => text += ", padding=same",
+            Padding::Zeros(padding) => text += &unless("padding", &padding, 0),
+        }
+        text += &unless("dilation", &self.window.dilation, 1);
+        text += &rest(self.window.groups, self.bias.is_some());
+        if self.padding_mode != PadMode::Constant {
+            text += &format!(", padding_mode={}", self.padding_mode.word());
+        }
+        text
     }
 
     /// The input with its padding, where that is not zeros, and the window that is left.
@@ -219,4 +243,30 @@ forward! {
         convolve_transposed(method, x, layer.weight.tensor(), optional(layer.bias.as_ref()), &layer.window)
     };
     "conv_transpose1d" "conv_transpose2d" "conv_transpose3d"
+}
+
+impl<const N: usize> ConvTranspose<N> {
+    fn repr(&self) -> String {
+        let shape = self.weight.shape();
+        let mut text = format!("{}, {}, ", shape[0], self.out_channels);
+        text += &format!("kernel_size={}, stride={}", python_tuple(&shape[2..]), python_tuple(&self.window.stride));
+        text += &unless("padding", &self.window.padding, 0);
+        text += &unless("dilation", &self.window.dilation, 1);
+        text += &unless("output_padding", &self.window.output_padding, 0);
+        text + &rest(self.window.groups, self.bias.is_some())
+    }
+}
+
+/// An option that PyTorch prints where it is not its default.
+fn unless(name: &str, values: &[usize], default: usize) -> String {
+    if values.iter().all(|&value| value == default) {
+        String::new()
+    } else {
+        format!(", {name}={}", python_tuple(values))
+    }
+}
+
+fn rest(groups: usize, bias: bool) -> String {
+    let groups = if groups == 1 { String::new() } else { format!(", groups={groups}") };
+    groups + if bias { "" } else { ", bias=False" }
 }

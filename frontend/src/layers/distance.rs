@@ -23,30 +23,34 @@ impl Default for CosineSimilarity {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PairwiseDistance(pub functional::PairwiseDistance);
 
-impl Module for CosineSimilarity {
-    fn visit(&self, _: &mut dyn Visitor) {}
+macro_rules! distances {
+    ($($name:ident |$layer:ident, $x1:ident, $x2:ident| $value:expr;)*) => {$(
+        impl $name {
+            /// Of two tensors of one shape.
+            #[track_caller]
+            pub fn forward(&self, $x1: Tensor, $x2: Tensor) -> Tensor {
+                let _scope = Scope::enter(self);
+                let $layer = self;
+                $value
+            }
+        }
+
+        impl Module for $name {
+            fn visit(&self, _: &mut dyn Visitor) {}
+        }
+
+        impl Forward<(Tensor, Tensor)> for $name {
+            type Output = Tensor;
+
+            #[track_caller]
+            fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
+                $name::forward(self, x1, x2)
+            }
+        }
+    )*};
 }
 
-impl Module for PairwiseDistance {
-    fn visit(&self, _: &mut dyn Visitor) {}
-}
-
-impl Forward<(Tensor, Tensor)> for CosineSimilarity {
-    type Output = Tensor;
-
-    #[track_caller]
-    fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
-        let _scope = Scope::enter(self);
-        x1.cosine_similarity(x2, self.dim, self.eps)
-    }
-}
-
-impl Forward<(Tensor, Tensor)> for PairwiseDistance {
-    type Output = Tensor;
-
-    #[track_caller]
-    fn forward(&self, (x1, x2): (Tensor, Tensor)) -> Tensor {
-        let _scope = Scope::enter(self);
-        x1.pairwise_distance(x2, self.0)
-    }
+distances! {
+    CosineSimilarity |layer, x1, x2| x1.cosine_similarity(x2, layer.dim, layer.eps);
+    PairwiseDistance |layer, x1, x2| x1.pairwise_distance(x2, layer.0);
 }

@@ -1,5 +1,6 @@
 //! `nn.Dropout` and its kin: the methods of `random.rs` as layers, which drop in training and are the identity in evaluation.
 
+use crate::module::python;
 use crate::{Forward, Module, Scope, Tensor, Visitor};
 
 macro_rules! dropouts {
@@ -26,6 +27,10 @@ macro_rules! dropouts {
 
         impl Module for $name {
             fn visit(&self, _: &mut dyn Visitor) {}
+
+            fn extra_repr(&self) -> String {
+                format!("p={}, inplace=False", python(self.p))
+            }
         }
 
         impl Forward<Tensor> for $name {

@@ -52,6 +52,12 @@ impl Module for Embedding {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.weight.visit_as("weight", visitor);
     }
+
+    fn extra_repr(&self) -> String {
+        let [rows, features] = [0, 1].map(|axis| self.weight.shape()[axis]);
+        let padding = self.options.padding_idx.map(|row| format!(", padding_idx={row}")).unwrap_or_default();
+        format!("{rows}, {features}{padding}")
+    }
 }
 
 impl Forward<Tensor> for Embedding {

@@ -3,6 +3,7 @@
 use kiln_ir::{Code, Diagnostic, Init};
 
 use super::optional;
+use crate::module::python_bool;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
 /// `y = x·wᵀ + b` over the last axis.
@@ -43,6 +44,11 @@ impl Module for Linear {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.weight.visit_as("weight", visitor);
         self.bias.visit_as("bias", visitor);
+    }
+
+    fn extra_repr(&self) -> String {
+        let [outs, ins] = [0, 1].map(|axis| self.weight.shape()[axis]);
+        format!("in_features={ins}, out_features={outs}, bias={}", python_bool(self.bias.is_some()))
     }
 }
 

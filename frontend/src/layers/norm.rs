@@ -3,6 +3,7 @@
 use kiln_ir::{Code, DType, Diagnostic, Dim, Init};
 
 use super::optional;
+use crate::module::{python, python_bool};
 use crate::normalization::{Affine, NormOptions, Running};
 use crate::{Buffer, Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
@@ -128,6 +129,13 @@ macro_rules! channel_norms {
 
             fn type_name(&self) -> &'static str {
                 [$(stringify!($alias)),*][N - 1]
+            }
+
+            fn extra_repr(&self) -> String {
+                let (eps, momentum) = (python(self.eps), self.momentum.map_or("None".to_owned(), python));
+                let (affine, tracks) = (python_bool(self.weight.is_some()), python_bool(self.running.is_some()));
+                let channels = self.channels;
+                format!("{channels}, eps={eps}, momentum={momentum}, affine={affine}, track_running_stats={tracks}")
             }
         }
 

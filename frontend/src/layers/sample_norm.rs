@@ -3,6 +3,7 @@
 use kiln_ir::Init;
 
 use super::optional;
+use crate::module::{python, python_bool, python_tuple};
 use crate::normalization::Affine;
 use crate::{Forward, Member, Module, Parameter, Scope, Tensor, Visitor};
 
@@ -34,6 +35,7 @@ pub struct GroupNorm {
     /// `[channels]`.
     pub bias: Option<Parameter>,
     groups: usize,
+    channels: usize,
     eps: f64,
 }
 
@@ -118,6 +120,7 @@ impl GroupNorm {
             weight: Some(Parameter::new([channels], Init::Constant(1.0))),
             bias: Some(Parameter::new([channels], Init::Zeros)),
             groups,
+            channels,
             eps: 1e-5,
         }
     }
@@ -153,11 +156,20 @@ impl LocalResponseNorm {
 }
 
 macro_rules! forward {
-    ($($name:ident [$($member:ident)*] |$norm:ident, $x:ident| $value:expr;)*) => {$(
+    ($($name:ident $torch:literal [$($member:ident)*] |$norm:ident, $x:ident| $value:expr, $repr:expr;)*) => {$(
         impl Module for $name {
             #[allow(unused_variables)]
             fn visit(&self, visitor: &mut dyn Visitor) {
                 $(self.$member.visit_as(stringify!($member), visitor);)*
+            }
+
+            fn type_name(&self) -> &'static str {
+                $torch
+            }
+
+            fn extra_repr(&self) -> String {
+                let $norm = self;
+                $repr
             }
         }
 
@@ -175,14 +187,26 @@ macro_rules! forward {
 }
 
 forward! {
-    LayerNorm [weight bias] |norm, x| {
+    LayerNorm "LayerNorm" [weight bias] |norm, x| {
         let affine = Affine { weight: optional(norm.weight.as_ref()), bias: optional(norm.bias.as_ref()) };
         x.layer_norm(&norm.shape, affine, norm.eps)
+    }, {
+        let affine = python_bool(norm.weight.is_some());
+        format!("{}, eps={}, elementwise_affine={affine}", python_tuple(&norm.shape), python(norm.eps))
     };
-    RmsNorm [weight] |norm, x| x.rms_norm(&norm.shape, optional(norm.weight.as_ref()), norm.eps);
-    GroupNorm [weight bias] |norm, x| {
+    RmsNorm "RMSNorm" [weight] |norm, x| x.rms_norm(&norm.shape, optional(norm.weight.as_ref()), norm.eps), {
+        let (eps, affine) = (norm.eps.map_or("None".to_owned(), python), python_bool(norm.weight.is_some()));
+        format!("{}, eps={eps}, elementwise_affine={affine}", python_tuple(&norm.shape))
+    };
+    GroupNorm "GroupNorm" [weight bias] |norm, x| {
         let affine = Affine { weight: optional(norm.weight.as_ref()), bias: optional(norm.bias.as_ref()) };
         x.group_norm(norm.groups, affine, norm.eps)
+    }, {
+        let affine = python_bool(norm.weight.is_some());
+        format!("{}, {}, eps={}, affine={affine}", norm.groups, norm.channels, python(norm.eps))
     };
-    LocalResponseNorm [] |norm, x| x.local_response_norm(norm.size, norm.alpha, norm.beta, norm.k);
+    LocalResponseNorm "LocalResponseNorm" [] |norm, x| x.local_response_norm(norm.size, norm.alpha, norm.beta, norm.k), {
+        let [alpha, beta, k] = [norm.alpha, norm.beta, norm.k].map(python);
+        format!("{}, alpha={alpha}, beta={beta}, k={k}", norm.size)
+    };
 }

@@ -49,6 +49,15 @@ impl<R: Rule<N>, const N: usize> Module for RecurrentCell<R, N> {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.weights.visit("", visitor);
     }
+
+    fn type_name(&self) -> &'static str {
+        R::CELL
+    }
+
+    fn extra_repr(&self) -> String {
+        let bias = if self.weights.biases.is_some() { "" } else { ", bias=False" };
+        format!("{}, {}{bias}", self.sizes.input, self.sizes.hidden)
+    }
 }
 
 impl<R: Rule<N>, const N: usize> Forward<Tensor> for RecurrentCell<R, N> {

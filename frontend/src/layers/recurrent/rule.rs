@@ -12,6 +12,10 @@ pub trait Rule<const N: usize>: Copy + Default + Debug + 'static {
 
     /// The name in messages.
     const NAME: &'static str;
+    /// PyTorch's name of the layer.
+    const LAYER: &'static str;
+    /// PyTorch's name of one step of it.
+    const CELL: &'static str;
 
     /// The new states, from `W_ih·x + b_ih` and `W_hh·h + b_hh`, both `[batch, gates·hidden]`, and the states, `[batch, hidden]`.
     #[track_caller]
@@ -44,6 +48,8 @@ impl Default for RnnRule {
 impl Rule<1> for RnnRule {
     const GATES: usize = 1;
     const NAME: &'static str = "rnn";
+    const LAYER: &'static str = "RNN";
+    const CELL: &'static str = "RNNCell";
 
     #[track_caller]
     fn step(&self, input: Tensor, hidden: Tensor, _: [Tensor; 1]) -> [Tensor; 1] {
@@ -63,6 +69,8 @@ pub struct LstmRule;
 impl Rule<2> for LstmRule {
     const GATES: usize = 4;
     const NAME: &'static str = "lstm";
+    const LAYER: &'static str = "LSTM";
+    const CELL: &'static str = "LSTMCell";
 
     #[track_caller]
     fn step(&self, input: Tensor, hidden: Tensor, [_, c]: [Tensor; 2]) -> [Tensor; 2] {
@@ -80,6 +88,8 @@ pub struct GruRule;
 impl Rule<1> for GruRule {
     const GATES: usize = 3;
     const NAME: &'static str = "gru";
+    const LAYER: &'static str = "GRU";
+    const CELL: &'static str = "GRUCell";
 
     #[track_caller]
     fn step(&self, input: Tensor, hidden: Tensor, [h]: [Tensor; 1]) -> [Tensor; 1] {

@@ -5,6 +5,7 @@ use kiln_ir::{Code, Diagnostic, Dim, Shape};
 use super::rule::{LstmRule, Nonlinearity, RnnRule, Rule};
 use super::weights::{Sizes, Weights};
 use crate::creation::zeros;
+use crate::module::python;
 use crate::{Forward, Module, Scope, Tensor, Visitor, cat, stack};
 
 /// A recurrent layer over sequences: `let (output, [h]) = gru(x)`, `let (output, [h, c]) = lstm(x)`.
@@ -216,6 +217,23 @@ impl<R: Rule<N>, const N: usize> Module for Recurrent<R, N> {
             let suffix = if direction == 1 { "_reverse" } else { "" };
             weights.visit(&format!("_l{layer}{suffix}"), visitor);
         }
+    }
+
+    fn type_name(&self) -> &'static str {
+        R::LAYER
+    }
+
+    fn extra_repr(&self) -> String {
+        let options = [
+            (self.sizes.projection.is_some(), format!("proj_size={}", self.sizes.projection.unwrap_or(0))),
+            (self.layers != 1, format!("num_layers={}", self.layers)),
+            (!self.bias, "bias=False".to_owned()),
+            (self.batch_first, "batch_first=True".to_owned()),
+            (self.dropout != 0.0, format!("dropout={}", python(self.dropout))),
+            (self.bidirectional, "bidirectional=True".to_owned()),
+        ];
+        let shown = options.into_iter().filter(|(differs, _)| *differs).map(|(_, text)| format!(", {text}"));
+        format!("{}, {}{}", self.sizes.input, self.sizes.hidden, shown.collect::<String>())
     }
 }
 

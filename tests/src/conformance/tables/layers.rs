@@ -33,6 +33,21 @@ pub(super) fn layer(class: &str, args: &Args) -> Result<Box<dyn Module>, Unsuppo
             Box::new(LayerNorm::new(shape))
         }
         "GroupNorm" => Box::new(GroupNorm::new(args.count("num_groups", 1)?, args.count("num_channels", 0)?)),
+        "Bilinear" => {
+            let (first, second) = (args.count("in1_features", 0)?, args.count("in2_features", 0)?);
+            Box::new(Bilinear::new(first, second, args.count("out_features", 0)?))
+        }
+        "Embedding" => {
+            let embedding = Embedding::new(args.count("num_embeddings", 0)?, args.count("embedding_dim", 0)?);
+            match args.take("padding_idx", None, |json| Some(json.as_i64()))? {
+                Some(row) => Box::new(embedding.padding_idx(row)),
+                None => Box::new(embedding),
+            }
+        }
+        "PReLU" => Box::new(Prelu::new(args.count("num_parameters", 1)?)),
+        "MultiheadAttention" => {
+            Box::new(MultiheadAttention::new(args.count("embed_dim", 0)?, args.count("num_heads", 1)?))
+        }
         other => return Err(Unsupported(format!("layer {other}"))),
     };
     args.finish()?;
