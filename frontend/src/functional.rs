@@ -63,7 +63,7 @@ functions! {
     "pointwise" {
         div_with(other: impl Operand, mode: Rounding); lerp(end: Tensor, weight: impl Operand); round_to(decimals: i32); reciprocal();
         addcmul(a: Tensor, b: Tensor, value: impl Into<Scalar>); addcdiv(a: Tensor, b: Tensor, value: impl Into<Scalar>);
-        masked_fill(mask: Tensor, value: impl Operand); isnan(); isinf(); isfinite();
+        masked_fill(mask: Tensor, value: impl Operand); assert_finite(message: &str); isnan(); isinf(); isfinite();
     }
     "activations" {
         gelu(); gelu_with(approximation: GeluApproximation); silu(); mish(); softplus(beta: f64, threshold: f64); logsigmoid(); softsign();

@@ -118,14 +118,14 @@ fn modules_are_listed_parents_first_and_configuration_is_not() {
     let expected = [
         ("", "Net"),
         ("conv1", "Conv"),
-        ("layer1", "Vec"),
+        ("layer1", "ModuleList"),
         ("layer1.0", "Block"),
         ("layer1.0.conv1", "Conv"),
         ("layer1.0.bn1", "Norm"),
         ("layer1.1", "Block"),
         ("layer1.1.conv1", "Conv"),
         ("layer1.1.bn1", "Norm"),
-        ("layer1.1.downsample", "tuple"),
+        ("layer1.1.downsample", "ModuleList"),
         ("layer1.1.downsample.0", "Conv"),
         ("layer1.1.downsample.1", "Norm"),
     ];

@@ -27,7 +27,7 @@ const SECTIONS: &[(&str, usize)] = &[
     ("OP", 21),
     ("LR", 8),
     ("GC", 2),
-    ("AMP", 6),
+    ("AMP", 10),
     ("SV", 13),
     ("ERR", 17),
     ("P", 29),

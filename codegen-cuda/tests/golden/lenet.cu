@@ -10,26 +10,26 @@
 //     6  fc3_bias(relu_3, fc3.weight, fc3.bias, fc3.add)
 //     7  amax_softmax(fc3.add, y, where_1, d_sub)
 //     8  sum(where_1, loss)
-//     9  fc3_bias_grad_update(d_sub, lr, optimizer.fc3.bias.momentum_buffer, fc3.bias)
+//     9  fc3_bias_grad_update(d_sub, momentum, lr, optimizer.fc3.bias.momentum_buffer, fc3.bias)
 //    10  fc3_input_grad(d_sub, fc3.weight, relu_3, d_fc2.add)
-//    11  fc3_weight_grad_update(d_sub, relu_3, lr, optimizer.fc3.weight.momentum_buffer, fc3.weight)
-//    12  fc2_bias_grad_update(d_fc2.add, lr, optimizer.fc2.bias.momentum_buffer, fc2.bias)
+//    11  fc3_weight_grad_update(d_sub, relu_3, momentum, lr, optimizer.fc3.weight.momentum_buffer, fc3.weight)
+//    12  fc2_bias_grad_update(d_fc2.add, momentum, lr, optimizer.fc2.bias.momentum_buffer, fc2.bias)
 //    13  fc2_input_grad(d_fc2.add, fc2.weight, relu_2, d_fc1.add)
-//    14  fc2_weight_grad_update(d_fc2.add, relu_2, lr, optimizer.fc2.weight.momentum_buffer, fc2.weight)
-//    15  fc1_bias_grad_update(d_fc1.add, lr, optimizer.fc1.bias.momentum_buffer, fc1.bias)
+//    14  fc2_weight_grad_update(d_fc2.add, relu_2, momentum, lr, optimizer.fc2.weight.momentum_buffer, fc2.weight)
+//    15  fc1_bias_grad_update(d_fc1.add, momentum, lr, optimizer.fc1.bias.momentum_buffer, fc1.bias)
 //    16  fc1_input_grad(d_fc1.add, fc1.weight, d_reshape)
-//    17  fc1_weight_grad_update(d_fc1.add, max_pool_1, lr, optimizer.fc1.weight.momentum_buffer, fc1.weight)
+//    17  fc1_weight_grad_update(d_fc1.add, max_pool_1, momentum, lr, optimizer.fc1.weight.momentum_buffer, fc1.weight)
 //    18  max_pool_grad(cast, d_reshape, relu_1)
 //    19  conv2_bias_grad_update_partial(relu_1, d_conv2.bias_partial)
-//    20  conv2_bias_grad_update(lr, d_conv2.bias_partial, optimizer.conv2.bias.momentum_buffer, conv2.bias)
+//    20  conv2_bias_grad_update(momentum, lr, d_conv2.bias_partial, optimizer.conv2.bias.momentum_buffer, conv2.bias)
 //    21  conv2_input_grad(relu_1, conv2.weight, d_max_pool)
 //    22  max_pool_grad_2(cast_1, d_max_pool, relu)
 //    23  conv2_weight_grad_update_partial(max_pool, relu_1, d_conv2.weight_partial)
-//    24  conv2_weight_grad_update(lr, d_conv2.weight_partial, optimizer.conv2.weight.momentum_buffer, conv2.weight)
+//    24  conv2_weight_grad_update(momentum, lr, d_conv2.weight_partial, optimizer.conv2.weight.momentum_buffer, conv2.weight)
 //    25  conv1_bias_grad_update_partial(relu, d_conv1.bias_partial)
 //    26  conv1_weight_grad_update_partial(x, relu, d_conv1.weight_partial)
-//    27  conv1_weight_grad_update(lr, d_conv1.weight_partial, optimizer.conv1.weight.momentum_buffer, conv1.weight)
-//    28  conv1_bias_grad_update(lr, d_conv1.bias_partial, optimizer.conv1.bias.momentum_buffer, conv1.bias)
+//    27  conv1_weight_grad_update(momentum, lr, d_conv1.weight_partial, optimizer.conv1.weight.momentum_buffer, conv1.weight)
+//    28  conv1_bias_grad_update(momentum, lr, d_conv1.bias_partial, optimizer.conv1.bias.momentum_buffer, conv1.bias)
 
 // Kiln's prelude: types and functions that the kernels share. It includes no header, so that NVRTC needs none.
 
@@ -762,15 +762,16 @@ extern "C" __global__ void __launch_bounds__(256) sum(
 }
 
 // fc3_bias_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:34:14 in fc3
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   10 blocks of 32 threads: one block for each (i)
-//   reads    40 * B + 88 bytes
+//   reads    40 * B + 96 bytes
 //   writes   80 bytes
 extern "C" __global__ void __launch_bounds__(32) fc3_bias_grad_update(
     const float* __restrict__ d_sub,                         // [B, 10]
+    const double* __restrict__ momentum,                     // []
     const double* __restrict__ lr,                           // []
     float* __restrict__ optimizer_fc3_bias_momentum_buffer,  // [10], in place
     float* __restrict__ fc3_bias,                            // [10], in place
@@ -787,7 +788,7 @@ extern "C" __global__ void __launch_bounds__(32) fc3_bias_grad_update(
     d_fc3_bias = kiln_block_reduce<kiln_sum>(d_fc3_bias);
 
     // Epilogue.
-    const float optimizer_fc3_bias_momentum_buffer_new_2 = optimizer_fc3_bias_momentum_buffer[i] * 0.9f + d_fc3_bias;
+    const float optimizer_fc3_bias_momentum_buffer_new_2 = optimizer_fc3_bias_momentum_buffer[i] * (float)momentum[0] + d_fc3_bias;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_fc3_bias_momentum_buffer[i] = optimizer_fc3_bias_momentum_buffer_new_2;
@@ -874,16 +875,17 @@ extern "C" __global__ void __launch_bounds__(256) fc3_input_grad(
 }
 
 // fc3_weight_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:34:14 in fc3
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   2 blocks of 256 threads: one block for each 16 x 64 tile of (n) x (i)
-//   reads    376 * B + 6728 bytes
+//   reads    376 * B + 6736 bytes
 //   writes   6720 bytes
 extern "C" __global__ void __launch_bounds__(256) fc3_weight_grad_update(
     const float* __restrict__ d_sub,                           // [B, 10]
     const float* __restrict__ relu_3,                          // [B, 84]
+    const double* __restrict__ momentum,                       // []
     const double* __restrict__ lr,                             // []
     float* __restrict__ optimizer_fc3_weight_momentum_buffer,  // [10, 84], in place
     float* __restrict__ fc3_weight,                            // [10, 84], in place
@@ -948,7 +950,7 @@ extern "C" __global__ void __launch_bounds__(256) fc3_weight_grad_update(
                 const int n = row;
                 const int i = column;
                 const float d_fc3_weight = sums[i_2][j];
-                const float optimizer_fc3_weight_momentum_buffer_new_2 = optimizer_fc3_weight_momentum_buffer[n * 84 + i] * 0.9f + d_fc3_weight;
+                const float optimizer_fc3_weight_momentum_buffer_new_2 = optimizer_fc3_weight_momentum_buffer[n * 84 + i] * (float)momentum[0] + d_fc3_weight;
                 optimizer_fc3_weight_momentum_buffer[n * 84 + i] = optimizer_fc3_weight_momentum_buffer_new_2;
                 fc3_weight[n * 84 + i] = fc3_weight[n * 84 + i] - (float)lr[0] * optimizer_fc3_weight_momentum_buffer_new_2;
             }
@@ -957,15 +959,16 @@ extern "C" __global__ void __launch_bounds__(256) fc3_weight_grad_update(
 }
 
 // fc2_bias_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:33:22 in fc2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   84 blocks of 32 threads: one block for each (i)
-//   reads    336 * B + 680 bytes
+//   reads    336 * B + 688 bytes
 //   writes   672 bytes
 extern "C" __global__ void __launch_bounds__(32) fc2_bias_grad_update(
     const float* __restrict__ d_fc2_add,                     // [B, 84]
+    const double* __restrict__ momentum,                     // []
     const double* __restrict__ lr,                           // []
     float* __restrict__ optimizer_fc2_bias_momentum_buffer,  // [84], in place
     float* __restrict__ fc2_bias,                            // [84], in place
@@ -982,7 +985,7 @@ extern "C" __global__ void __launch_bounds__(32) fc2_bias_grad_update(
     d_fc2_bias = kiln_block_reduce<kiln_sum>(d_fc2_bias);
 
     // Epilogue.
-    const float optimizer_fc2_bias_momentum_buffer_new_2 = optimizer_fc2_bias_momentum_buffer[i] * 0.9f + d_fc2_bias;
+    const float optimizer_fc2_bias_momentum_buffer_new_2 = optimizer_fc2_bias_momentum_buffer[i] * (float)momentum[0] + d_fc2_bias;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_fc2_bias_momentum_buffer[i] = optimizer_fc2_bias_momentum_buffer_new_2;
@@ -1069,16 +1072,17 @@ extern "C" __global__ void __launch_bounds__(256) fc2_input_grad(
 }
 
 // fc2_weight_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:33:22 in fc2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   4 blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
-//   reads    816 * B + 80648 bytes
+//   reads    816 * B + 80656 bytes
 //   writes   80640 bytes
 extern "C" __global__ void __launch_bounds__(256) fc2_weight_grad_update(
     const float* __restrict__ d_fc2_add,                       // [B, 84]
     const float* __restrict__ relu_2,                          // [B, 120]
+    const double* __restrict__ momentum,                       // []
     const double* __restrict__ lr,                             // []
     float* __restrict__ optimizer_fc2_weight_momentum_buffer,  // [84, 120], in place
     float* __restrict__ fc2_weight,                            // [84, 120], in place
@@ -1143,7 +1147,7 @@ extern "C" __global__ void __launch_bounds__(256) fc2_weight_grad_update(
                 const int n = row;
                 const int i = column;
                 const float d_fc2_weight = sums[i_2][j];
-                const float optimizer_fc2_weight_momentum_buffer_new_2 = optimizer_fc2_weight_momentum_buffer[n * 120 + i] * 0.9f + d_fc2_weight;
+                const float optimizer_fc2_weight_momentum_buffer_new_2 = optimizer_fc2_weight_momentum_buffer[n * 120 + i] * (float)momentum[0] + d_fc2_weight;
                 optimizer_fc2_weight_momentum_buffer[n * 120 + i] = optimizer_fc2_weight_momentum_buffer_new_2;
                 fc2_weight[n * 120 + i] = fc2_weight[n * 120 + i] - (float)lr[0] * optimizer_fc2_weight_momentum_buffer_new_2;
             }
@@ -1152,15 +1156,16 @@ extern "C" __global__ void __launch_bounds__(256) fc2_weight_grad_update(
 }
 
 // fc1_bias_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:32:22 in fc1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   120 blocks of 32 threads: one block for each (i)
-//   reads    480 * B + 968 bytes
+//   reads    480 * B + 976 bytes
 //   writes   960 bytes
 extern "C" __global__ void __launch_bounds__(32) fc1_bias_grad_update(
     const float* __restrict__ d_fc1_add,                     // [B, 120]
+    const double* __restrict__ momentum,                     // []
     const double* __restrict__ lr,                           // []
     float* __restrict__ optimizer_fc1_bias_momentum_buffer,  // [120], in place
     float* __restrict__ fc1_bias,                            // [120], in place
@@ -1177,7 +1182,7 @@ extern "C" __global__ void __launch_bounds__(32) fc1_bias_grad_update(
     d_fc1_bias = kiln_block_reduce<kiln_sum>(d_fc1_bias);
 
     // Epilogue.
-    const float optimizer_fc1_bias_momentum_buffer_new_2 = optimizer_fc1_bias_momentum_buffer[i] * 0.9f + d_fc1_bias;
+    const float optimizer_fc1_bias_momentum_buffer_new_2 = optimizer_fc1_bias_momentum_buffer[i] * (float)momentum[0] + d_fc1_bias;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_fc1_bias_momentum_buffer[i] = optimizer_fc1_bias_momentum_buffer_new_2;
@@ -1262,16 +1267,17 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
 }
 
 // fc1_weight_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:32:22 in fc1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   14 blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
-//   reads    2080 * B + 384008 bytes
+//   reads    2080 * B + 384016 bytes
 //   writes   384000 bytes
 extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
     const float* __restrict__ d_fc1_add,                       // [B, 120]
     const float* __restrict__ max_pool_1,                      // [B, 400]
+    const double* __restrict__ momentum,                       // []
     const double* __restrict__ lr,                             // []
     float* __restrict__ optimizer_fc1_weight_momentum_buffer,  // [120, 400], in place
     float* __restrict__ fc1_weight,                            // [120, 400], in place
@@ -1336,7 +1342,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
                 const int n = row;
                 const int i = column;
                 const float d_fc1_weight = sums[i_2][j];
-                const float optimizer_fc1_weight_momentum_buffer_new_2 = optimizer_fc1_weight_momentum_buffer[n * 400 + i] * 0.9f + d_fc1_weight;
+                const float optimizer_fc1_weight_momentum_buffer_new_2 = optimizer_fc1_weight_momentum_buffer[n * 400 + i] * (float)momentum[0] + d_fc1_weight;
                 optimizer_fc1_weight_momentum_buffer[n * 400 + i] = optimizer_fc1_weight_momentum_buffer_new_2;
                 fc1_weight[n * 400 + i] = fc1_weight[n * 400 + i] - (float)lr[0] * optimizer_fc1_weight_momentum_buffer_new_2;
             }
@@ -1389,10 +1395,10 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad(
 }
 
 // conv2_bias_grad_update_partial
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:31:22 in conv2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   16 * B blocks of 32 threads: one block for each (n_i)
 //   reads    6400 * B bytes
 //   writes   64 * B bytes
@@ -1418,14 +1424,15 @@ extern "C" __global__ void __launch_bounds__(32) conv2_bias_grad_update_partial(
 }
 
 // conv2_bias_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:31:22 in conv2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   16 blocks of 32 threads: one block for each (i)
-//   reads    64 * B + 136 bytes
+//   reads    64 * B + 144 bytes
 //   writes   128 bytes
 extern "C" __global__ void __launch_bounds__(32) conv2_bias_grad_update(
+    const double* __restrict__ momentum,                       // []
     const double* __restrict__ lr,                             // []
     const float* __restrict__ d_conv2_bias_partial,            // [B, 16]
     float* __restrict__ optimizer_conv2_bias_momentum_buffer,  // [16], in place
@@ -1443,7 +1450,7 @@ extern "C" __global__ void __launch_bounds__(32) conv2_bias_grad_update(
     d_conv2_bias = kiln_block_reduce<kiln_sum>(d_conv2_bias);
 
     // Epilogue.
-    const float optimizer_conv2_bias_momentum_buffer_new_2 = optimizer_conv2_bias_momentum_buffer[i] * 0.9f + d_conv2_bias;
+    const float optimizer_conv2_bias_momentum_buffer_new_2 = optimizer_conv2_bias_momentum_buffer[i] * (float)momentum[0] + d_conv2_bias;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_conv2_bias_momentum_buffer[i] = optimizer_conv2_bias_momentum_buffer_new_2;
@@ -1583,10 +1590,10 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad_2(
 }
 
 // conv2_weight_grad_update_partial
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:31:22 in conv2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   3 * B blocks of 256 threads: one block for each 16 x 64 tile of (n) x (c, h, w)
 //   reads    11104 * B bytes
 //   writes   9600 * B bytes
@@ -1671,14 +1678,15 @@ extern "C" __global__ void __launch_bounds__(256) conv2_weight_grad_update_parti
 }
 
 // conv2_weight_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:31:22 in conv2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   2400 blocks of 32 threads: one block for each (n_c_h_w)
-//   reads    9600 * B + 19208 bytes
+//   reads    9600 * B + 19216 bytes
 //   writes   19200 bytes
 extern "C" __global__ void __launch_bounds__(32) conv2_weight_grad_update(
+    const double* __restrict__ momentum,                         // []
     const double* __restrict__ lr,                               // []
     const float* __restrict__ d_conv2_weight_partial,            // [B, 2400]
     float* __restrict__ optimizer_conv2_weight_momentum_buffer,  // [2400], in place
@@ -1696,7 +1704,7 @@ extern "C" __global__ void __launch_bounds__(32) conv2_weight_grad_update(
     d_conv2_weight = kiln_block_reduce<kiln_sum>(d_conv2_weight);
 
     // Epilogue.
-    const float optimizer_conv2_weight_momentum_buffer_new_2 = optimizer_conv2_weight_momentum_buffer[n_c_h_w] * 0.9f + d_conv2_weight;
+    const float optimizer_conv2_weight_momentum_buffer_new_2 = optimizer_conv2_weight_momentum_buffer[n_c_h_w] * (float)momentum[0] + d_conv2_weight;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_conv2_weight_momentum_buffer[n_c_h_w] = optimizer_conv2_weight_momentum_buffer_new_2;
@@ -1705,10 +1713,10 @@ extern "C" __global__ void __launch_bounds__(32) conv2_weight_grad_update(
 }
 
 // conv1_bias_grad_update_partial
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:30:22 in conv1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   6 * B blocks of 128 threads: one block for each (n_i)
 //   reads    18816 * B bytes
 //   writes   24 * B bytes
@@ -1734,10 +1742,10 @@ extern "C" __global__ void __launch_bounds__(128) conv1_bias_grad_update_partial
 }
 
 // conv1_weight_grad_update_partial
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:30:22 in conv1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   B blocks of 256 threads: one block for each 16 x 32 tile of (n) x (h, w)
 //   reads    21952 * B bytes
 //   writes   600 * B bytes
@@ -1823,14 +1831,15 @@ extern "C" __global__ void __launch_bounds__(256) conv1_weight_grad_update_parti
 }
 
 // conv1_weight_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:30:22 in conv1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   150 blocks of 32 threads: one block for each (n, h_w)
-//   reads    600 * B + 1208 bytes
+//   reads    600 * B + 1216 bytes
 //   writes   1200 bytes
 extern "C" __global__ void __launch_bounds__(32) conv1_weight_grad_update(
+    const double* __restrict__ momentum,                         // []
     const double* __restrict__ lr,                               // []
     const float* __restrict__ d_conv1_weight_partial,            // [B, 6, 25]
     float* __restrict__ optimizer_conv1_weight_momentum_buffer,  // [6, 1, 25], in place
@@ -1849,7 +1858,7 @@ extern "C" __global__ void __launch_bounds__(32) conv1_weight_grad_update(
     d_conv1_weight = kiln_block_reduce<kiln_sum>(d_conv1_weight);
 
     // Epilogue.
-    const float optimizer_conv1_weight_momentum_buffer_new_2 = optimizer_conv1_weight_momentum_buffer[n * 25 + h_w] * 0.9f + d_conv1_weight;
+    const float optimizer_conv1_weight_momentum_buffer_new_2 = optimizer_conv1_weight_momentum_buffer[n * 25 + h_w] * (float)momentum[0] + d_conv1_weight;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_conv1_weight_momentum_buffer[n * 25 + h_w] = optimizer_conv1_weight_momentum_buffer_new_2;
@@ -1858,14 +1867,15 @@ extern "C" __global__ void __launch_bounds__(32) conv1_weight_grad_update(
 }
 
 // conv1_bias_grad_update
-//   from     frontend/src/optim/sgd.rs:83:29
+//   from     frontend/src/optim/sgd.rs:68:29
 //            examples/mnist/src/model.rs:30:22 in conv1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   6 blocks of 32 threads: one block for each (i)
-//   reads    24 * B + 56 bytes
+//   reads    24 * B + 64 bytes
 //   writes   48 bytes
 extern "C" __global__ void __launch_bounds__(32) conv1_bias_grad_update(
+    const double* __restrict__ momentum,                       // []
     const double* __restrict__ lr,                             // []
     const float* __restrict__ d_conv1_bias_partial,            // [B, 6]
     float* __restrict__ optimizer_conv1_bias_momentum_buffer,  // [6], in place
@@ -1883,7 +1893,7 @@ extern "C" __global__ void __launch_bounds__(32) conv1_bias_grad_update(
     d_conv1_bias = kiln_block_reduce<kiln_sum>(d_conv1_bias);
 
     // Epilogue.
-    const float optimizer_conv1_bias_momentum_buffer_new_2 = optimizer_conv1_bias_momentum_buffer[i] * 0.9f + d_conv1_bias;
+    const float optimizer_conv1_bias_momentum_buffer_new_2 = optimizer_conv1_bias_momentum_buffer[i] * (float)momentum[0] + d_conv1_bias;
     __syncthreads();
     if (threadIdx.x == 0) {
         optimizer_conv1_bias_momentum_buffer[i] = optimizer_conv1_bias_momentum_buffer_new_2;

@@ -506,8 +506,8 @@ extern "C" __global__ void __launch_bounds__(256) sum(
 
 // fc_2_bias_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   10 blocks of 32 threads: one block for each (i)
 //   reads    40 * B + 48 bytes
 //   writes   40 bytes
@@ -614,8 +614,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
 
 // fc_2_weight_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.2
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   4 blocks of 256 threads: one block for each 16 x 64 tile of (c) x (b)
 //   reads    1064 * B + 10248 bytes
 //   writes   10240 bytes
@@ -693,8 +693,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_weight_grad_update(
 
 // fc_1_bias_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   256 blocks of 32 threads: one block for each (i)
 //   reads    1024 * B + 1032 bytes
 //   writes   1024 bytes
@@ -801,8 +801,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
 
 // fc_1_weight_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.1
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    3072 * B + 524296 bytes
 //   writes   524288 bytes
@@ -880,8 +880,8 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
 
 // fc_0_bias_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.0
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   512 blocks of 32 threads: one block for each (i)
 //   reads    2048 * B + 2056 bytes
 //   writes   2048 bytes
@@ -910,8 +910,8 @@ extern "C" __global__ void __launch_bounds__(32) fc_0_bias_grad_update(
 
 // fc_0_weight_grad_update
 //   from     src/models/mlp.rs:24:23 in fc.0
-//            frontend/src/optim/sgd.rs:90:18
-//            frontend/src/optim/sgd.rs:90:9
+//            frontend/src/optim/sgd.rs:75:18
+//            frontend/src/optim/sgd.rs:75:9
 //   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    5184 * B + 1605640 bytes
 //   writes   1605632 bytes
