@@ -166,6 +166,25 @@ fn p_10_strides_become_dilations() {
     assert_eq!(traced(all, 3, 64), "f32[B,2048,8,8]");
 }
 
+/// What the rewrite above makes is torchvision's `replace_stride_with_dilation`, but for the first block of each stage: that keeps the dilation before it.
+#[test]
+fn stages_dilate_instead_of_striding() {
+    let config = ResNetConfig::new(ResNetDepth::ResNet50);
+    let dilated = |replace| ResNet::new(ResNetConfig { replace_stride_with_dilation: replace, ..config });
+    let net = dilated([false, true, true]);
+    let step = |block: &Block| (block.conv2.window.stride[0], block.conv2.window.dilation[0]);
+    let steps = |layer: &Sequential<Vec<Block>>| layer.children.iter().map(step).collect::<Vec<_>>();
+    // torchvision.models.resnet50(replace_stride_with_dilation=[False, True, True])
+    assert_eq!(steps(&net.layer2), [(2, 1), (1, 1), (1, 1), (1, 1)]);
+    assert_eq!(steps(&net.layer3), [(1, 1), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2)]);
+    assert_eq!(steps(&net.layer4), [(1, 2), (1, 4), (1, 4)]);
+    assert_eq!(parameter_count(&net), 25_557_032);
+    let ResNet { conv1, bn1, maxpool, layer1, layer2, layer3, layer4, .. } = net;
+    let all = Sequential::new((conv1, bn1, maxpool, layer1, layer2, layer3, layer4));
+    assert_eq!(traced(all, 3, 64), "f32[B,2048,8,8]");
+    assert_eq!(traced(dilated([true; 3]), 3, 64), "f32[B,1000]");
+}
+
 /// Module paths tell the parts of a model, and freezing them leaves the rest.
 #[test]
 fn parts_are_frozen() {
