@@ -11,11 +11,14 @@
 //!
 //! Source: <https://github.com/huggingface/safetensors>, section "Format".
 
+mod load;
 mod matching;
 #[cfg(test)]
 mod tests;
+pub mod torch;
 mod write;
 
+pub use load::{Load, Loaded};
 pub use matching::{Mismatch, Report, TensorSpec, match_names};
 pub use safetensors::Dtype;
 
@@ -94,6 +97,14 @@ pub enum CheckpointError {
         /// What does not fit.
         reason: Damage,
     },
+    /// A file of `torch.save` that is not read.
+    #[error("cannot read checkpoint `{}`: {reason}", path.display())]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: torch::TorchError,
+    },
     /// The tensors in the file are not those that the program needs; all differences at once.
     #[error("checkpoint `{}` does not fit the model:\n{report}", path.display())]
     Mismatch {
@@ -165,13 +176,23 @@ pub fn save<'a>(
     })
 }
 
-/// Loads a safetensors file, whoever wrote it.
+/// Loads a safetensors file, whoever wrote it, or one of `torch.save` (`.pt`, `.pth`) whose tensors are in one dict.
 pub fn load(path: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
+    load_key(path, None)
+}
+
+/// The same, with the key of the dict that holds the tensors of a `torch.save` of several: `net`, or `state.net` within another dict.
+pub fn load_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Checkpoint, CheckpointError> {
     let path = path.as_ref();
     let file = fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => CheckpointError::NotFound { path: path.to_owned() },
         _ => CheckpointError::File { path: path.to_owned(), action: "read", source },
     })?;
+    if torch::is_torch(&file) {
+        let tensors = torch::read(&file).and_then(|object| torch::tensors(object, key));
+        let tensors = tensors.map_err(|reason| CheckpointError::Torch { path: path.to_owned(), reason })?;
+        return Ok(Checkpoint::of_torch(path, tensors));
+    }
     let (header_bytes, header) = SafeTensors::read_metadata(&file).map_err(|error| CheckpointError::Damaged {
         path: path.to_owned(),
         size_bytes: file.len(),
@@ -192,6 +213,17 @@ pub fn load(path: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
 }
 
 impl Checkpoint {
+    fn of_torch(path: &Path, tensors: BTreeMap<String, torch::TorchTensor>) -> Checkpoint {
+        let mut file = Vec::new();
+        let entry = |(name, tensor): (String, torch::TorchTensor)| {
+            let start = file.len();
+            file.extend_from_slice(&tensor.bytes);
+            (name, Entry { dtype: tensor.dtype, shape: tensor.shape, range: start..file.len() })
+        };
+        let tensors = tensors.into_iter().map(entry).collect();
+        Checkpoint { path: path.to_owned(), file, tensors, metadata: BTreeMap::new() }
+    }
+
     /// The file it came from.
     pub fn path(&self) -> &Path {
         &self.path
@@ -210,14 +242,6 @@ impl Checkpoint {
     /// The tensor called `name`.
     pub fn get(&self, name: &str) -> Option<TensorView<'_>> {
         self.tensors.get_key_value(name).map(|(name, entry)| self.view(name, entry))
-    }
-
-    /// Compares the file with what the program needs. As with PyTorch's `load_state_dict`, a wrong shape or type is
-    /// always an error; missing and unexpected names are one only if `strict`, and are in the report otherwise.
-    pub fn check(&self, expected: &[TensorSpec], strict: bool) -> Result<Report, CheckpointError> {
-        let report = match_names(expected, self.tensors());
-        let fits = if strict { report.is_exact() } else { report.mismatched.is_empty() };
-        if fits { Ok(report) } else { Err(CheckpointError::Mismatch { path: self.path.clone(), report }) }
     }
 
     fn view<'a>(&'a self, name: &'a str, entry: &'a Entry) -> TensorView<'a> {

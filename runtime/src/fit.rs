@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::abi::ElementType;
-use crate::checkpoint::{self, CheckpointError, Dtype, TensorSpec, TensorView};
+use crate::abi::{ElementType, SlotKind};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Dtype, Load, Loaded, TensorSpec, TensorView};
 use crate::data::{Batch, DataError, DataLoader, HostTensor};
 use crate::metrics::{Accuracy, AccuracyError, Mean};
 use crate::progress::Progress;
@@ -272,21 +272,28 @@ impl Trainer {
         checkpoint::save(path, tensors, metadata)
     }
 
-    /// Reads what [`Trainer::save`] wrote, or a `state_dict` saved by PyTorch. With `strict`, every tensor of the program must be in the
-    /// file and no other; without, what is in both is read. Shapes and dtypes must agree either way. Returns the metadata.
+    /// Reads what [`Trainer::save`] wrote, or a `state_dict` of PyTorch: safetensors, or `.pt` and `.pth` of `torch.save`. A file without any state of the
+    /// optimiser holds weights, and nothing of the optimiser is then missing.
     ///
     /// # Errors
     /// [`CheckpointError`]; then nothing has been read.
-    pub fn load(&mut self, path: impl AsRef<Path>, strict: bool) -> Result<BTreeMap<String, String>, CheckpointError> {
-        let file = checkpoint::load(path)?;
-        let expected: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
-        file.check(&expected, strict)?;
-        for TensorSpec { name, .. } in &expected {
-            if let (Some(tensor), Ok(mut slot)) = (file.get(name), self.slot_mut(name)) {
+    pub fn load(&mut self, path: impl AsRef<Path>, load: &Load) -> Result<Loaded, CheckpointError> {
+        let file = checkpoint::load_key(path, load.key.as_deref())?;
+        let all: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
+        let weights: Vec<TensorSpec> = self.state().filter(is_weight).map(|slot| spec(&slot)).collect();
+        let has_more = all.iter().any(|spec| !weights.contains(spec) && file.get(&spec.name).is_some());
+        self.load_specs(&file, if has_more { &all } else { &weights }, load)
+    }
+
+    fn load_specs(&mut self, file: &Checkpoint, specs: &[TensorSpec], load: &Load) -> Result<Loaded, CheckpointError> {
+        let (report, names) = file.check(specs, load)?;
+        for (name, name_in_file) in &names {
+            if let (Some(tensor), Ok(mut slot)) = (file.get(name_in_file), self.slot_mut(name)) {
                 slot.bytes_mut().copy_from_slice(&tensor.bytes);
             }
         }
-        Ok(file.metadata().clone())
+        let (missing, unexpected) = (report.missing, report.unexpected);
+        Ok(Loaded { missing, unexpected, metadata: file.metadata().clone() })
     }
 
     fn save_at(&self, path: &Path, at: Position, seed: u64) -> Result<(), CheckpointError> {
@@ -295,7 +302,8 @@ impl Trainer {
     }
 
     fn resume(&mut self, path: &Path, seed: u64) -> Result<Position, FitError> {
-        let metadata = self.load(path, true)?;
+        let all: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
+        let metadata = self.load_specs(&checkpoint::load(path)?, &all, &Load::default())?.metadata;
         let number = |key: &'static str| {
             let found = metadata.get(key).and_then(|text| text.parse::<u64>().ok());
             found.ok_or(FitError::NotResumable { path: path.to_owned(), key })
@@ -342,6 +350,15 @@ fn as_input(tensor: &HostTensor) -> Input<'_> {
         HostTensor::F32(elements) => Input::F32(elements),
         HostTensor::I64(elements) => Input::I64(elements),
         HostTensor::U8(elements) => Input::U8(elements),
+    }
+}
+
+/// Whether a slot is of the model itself, and in PyTorch's `state_dict`. Random numbers have their state in buffers too.
+fn is_weight(slot: &SlotView<'_>) -> bool {
+    match slot.kind() {
+        SlotKind::Parameter => true,
+        SlotKind::Buffer => !slot.name().starts_with("random."),
+        _ => false,
     }
 }
 

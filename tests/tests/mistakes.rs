@@ -136,7 +136,9 @@ fn checkpoints_that_do_not_fit() {
 
     let mut text = String::new();
     for name in ["wider", "classes", "half", "truncated", "text", "absent"] {
-        let error = mine.load(file(&format!("{name}.safetensors")), true).expect_err(name);
+        let error = mine
+            .load(file(&format!("{name}.safetensors")), &kiln::runtime::checkpoint::Load::default())
+            .expect_err(name);
         text += &format!("── {name}\nerror: {error}\n\n");
     }
     assert!(kiln_tests::support::state(&mine) == before, "what was refused has changed nothing");

@@ -280,7 +280,7 @@ fn a_resumed_run_goes_on_with_the_same_numbers() {
     let rest: Vec<_> = (0..3).map(|_| step(&mut whole)).collect();
     // The seed comes from the checkpoint too.
     let mut resumed = trainer(&program, SEED + 1, 1);
-    resumed.load(&path, true).expect("the checkpoint fits");
+    resumed.load(&path, &kiln::runtime::checkpoint::Load::default()).expect("the checkpoint fits");
     assert_eq!((0..3).map(|_| step(&mut resumed)).collect::<Vec<_>>(), rest);
     assert_eq!(state(&resumed), state(&whole));
 }

@@ -74,6 +74,21 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What stands before the names of one side and not of the other: `module.` of a model that was saved within `DataParallel`.
+    fn common_prefix(&self) -> Option<(&'static str, String)> {
+        let prefix = |short: &[String], long: &[String]| {
+            let first = short.first()?;
+            let prefix =
+                long.iter().find_map(|name| name.strip_suffix(&**first).filter(|prefix| prefix.ends_with('.')))?;
+            let explains = short.iter().all(|name| long.contains(&format!("{prefix}{name}")));
+            explains.then(|| prefix.to_owned())
+        };
+        let of_file = prefix(&self.missing, &self.unexpected).map(|found| ("the file's names", found));
+        of_file.or_else(|| prefix(&self.unexpected, &self.missing).map(|found| ("the model's names", found)))
+    }
+}
+
 /// One line per kind of name difference and one per wrong tensor.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +107,7 @@ impl fmt::Display for Report {
             };
             lines.push(format!("  {what} of `{}`: the model has {expected}, the file has {found}", expected.name));
         }
+        lines.extend(self.common_prefix().map(|(whose, prefix)| format!("  help: {whose} begin with `{prefix}`")));
         f.write_str(&lines.join("\n"))
     }
 }

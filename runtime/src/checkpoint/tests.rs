@@ -100,8 +100,7 @@ fn other_files_are_refused() {
     let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
     let overlapping =
         r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#;
-    let files: [Vec<u8>; 9] = [
-        b"PK\x03\x04 a zip file, as torch.save makes it".to_vec(),
+    let files: [Vec<u8>; 8] = [
         vec![0xff; 64],
         vec![0; 64],
         header("[1, 2]"),
@@ -185,7 +184,7 @@ fn all_differences_are_reported_together() {
     let checkpoint = load(&path).unwrap();
     let exact: Vec<TensorSpec> =
         tensors().iter().map(|tensor| TensorSpec::new(&tensor.name, tensor.dtype, &tensor.shape)).collect();
-    assert!(checkpoint.check(&exact, true).unwrap().is_exact());
+    assert!(checkpoint.check(&exact, &Load::default()).unwrap().0.is_exact());
 
     let expected = [
         TensorSpec::new("fc.weight", Dtype::F32, &[3, 2]),
@@ -194,7 +193,7 @@ fn all_differences_are_reported_together() {
         TensorSpec::new("bn.eps", Dtype::F64, &[1]),
         TensorSpec::new("rng", Dtype::U64, &[3]),
     ];
-    let message = checkpoint.check(&expected, true).unwrap_err().to_string();
+    let message = checkpoint.check(&expected, &Load::default()).unwrap_err().to_string();
     let (first, rest) = message.split_once('\n').unwrap();
     assert!(first.ends_with("model.safetensors` does not fit the model:"), "{first}");
     assert_eq!(
@@ -212,9 +211,43 @@ fn only_strict_matching_minds_missing_and_unexpected_names() {
     let (_folder, path) = saved();
     let checkpoint = load(&path).unwrap();
     let expected = [TensorSpec::new("mask", Dtype::U8, &[3]), TensorSpec::new("new", Dtype::F32, &[1])];
-    assert!(matches!(checkpoint.check(&expected, true), Err(CheckpointError::Mismatch { .. })));
-    let report = checkpoint.check(&expected, false).unwrap();
+    assert!(matches!(checkpoint.check(&expected, &Load::default()), Err(CheckpointError::Mismatch { .. })));
+    let (report, _) = checkpoint.check(&expected, &Load::partial()).unwrap();
     assert_eq!((report.missing.len(), report.unexpected.len()), (1, 5));
     let wrong = [TensorSpec::new("mask", Dtype::U8, &[4])];
-    assert!(matches!(checkpoint.check(&wrong, false), Err(CheckpointError::Mismatch { .. })));
+    assert!(matches!(checkpoint.check(&wrong, &Load::partial()), Err(CheckpointError::Mismatch { .. })));
+}
+
+#[test]
+fn parts_of_a_file_under_other_names() {
+    let (_folder, path) = folder_with(&[("module.fc.weight", &[2, 3]), ("module.conv.weight", &[4])]);
+    let checkpoint = load(&path).unwrap();
+    let needed = [spec("fc.weight", &[5, 3]), spec("conv.weight", &[4])];
+    let message = checkpoint.check(&needed, &Load::default()).unwrap_err().to_string();
+    assert!(message.ends_with("help: the file's names begin with `module.`"), "{message}");
+
+    let strip_prefix = Some("module.".to_owned());
+    let stripped = Load { strip_prefix: strip_prefix.clone(), ..Load::partial() };
+    let message = checkpoint.check(&needed, &stripped).unwrap_err().to_string();
+    assert!(message.contains("shape of `fc.weight`"), "a wrong shape is an error although it is not strict: {message}");
+
+    let headless = Load { exclude: vec!["fc".to_owned()], strip_prefix, ..Load::default() };
+    let (report, names) = checkpoint.check(&needed, &headless).unwrap();
+    assert!(report.is_exact());
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [("conv.weight".to_owned(), "module.conv.weight".to_owned())]);
+    let only = Load { include: vec!["module.conv".to_owned()], ..Load::default() };
+    assert_eq!(checkpoint.check(&[], &only).unwrap_err().to_string().lines().count(), 2);
+}
+
+fn spec(name: &str, shape: &[usize]) -> TensorSpec {
+    TensorSpec::new(name, Dtype::F32, shape)
+}
+
+fn folder_with(tensors: &[(&str, &[usize])]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let zeros = |shape: &[usize]| vec![0.0; shape.iter().product()];
+    let views = tensors.iter().map(|(name, shape)| TensorView::from_f32s(name, shape, &zeros(shape)));
+    save(&path, views, &BTreeMap::new()).unwrap();
+    (folder, path)
 }

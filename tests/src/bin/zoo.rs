@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use kiln::prelude::*;
 use kiln::runtime::Trainer;
+use kiln::runtime::checkpoint::Load;
 use kiln::zoo::{AlexNet, MobileNetV2, ResNet, ResNetConfig, ResNetDepth, Vgg, VggDepth};
 use kiln_ir::interpret::Value;
 use kiln_tests::conformance::TensorFile;
@@ -52,7 +53,7 @@ fn compare(folder: &Path, name: &str, weights: &str, make: Make) -> Result<(Stri
     let tensor = |key: &str| file.get(key).map_err(|error| text(&error));
     let (x, logits, exact) = (tensor("x")?, tensor("logits")?, tensor("exact")?);
     let mut trainer = make(&x.shape)?;
-    trainer.load(folder.join(format!("{name}.{weights}")), true).map_err(|error| text(&error))?;
+    trainer.load(folder.join(format!("{name}.{weights}")), &Load::default()).map_err(|error| text(&error))?;
     let images: Vec<f32> = x.data.iter().map(|&value| value as f32).collect();
     let found = trainer.predict(&[(&images).into()]).map_err(|error| text(&error))?;
     let found: Vec<f64> = found.iter().copied().map(f64::from).collect();
