@@ -1,5 +1,6 @@
 //! The zip archive around a pickle and its storages.
 
+use std::cell::Cell;
 use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
@@ -11,6 +12,8 @@ use super::TorchError;
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
+    /// Bytes that entries may still have: together no more than the file.
+    left: Cell<u64>,
 }
 
 impl<'a> Archive<'a> {
@@ -18,7 +21,7 @@ impl<'a> Archive<'a> {
         let zip = ZipArchive::new(Cursor::new(file)).map_err(|error| damaged(&error))?;
         let pickle = zip.file_names().flatten().find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned));
         let folder = pickle.ok_or_else(|| TorchError::Archive("has no `data.pkl`".to_owned()))?;
-        let archive = Archive { zip, folder };
+        let archive = Archive { zip, folder, left: Cell::new(file.len() as u64) };
         match archive.optional("byteorder")?.as_deref() {
             None | Some(b"little") => Ok(archive),
             Some(other) => {
@@ -41,11 +44,12 @@ impl<'a> Archive<'a> {
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(damaged(&error)),
         };
-        // What the directory says of the size is not believed before it has been read.
+        // What the directory says of the size is not believed, and entries could share their bytes.
         let mut bytes = Vec::new();
-        entry
-            .read_to_end(&mut bytes)
-            .map_err(|error| TorchError::Archive(format!("has a damaged `{name}`: {error}")))?;
+        let read = entry.by_ref().take(self.left.get() + 1).read_to_end(&mut bytes);
+        read.map_err(|error| TorchError::Archive(format!("has a damaged `{name}`: {error}")))?;
+        let left = self.left.get().checked_sub(bytes.len() as u64);
+        self.left.set(left.ok_or_else(|| TorchError::Archive("has entries that overlap".to_owned()))?);
         Ok(Some(bytes))
     }
 }

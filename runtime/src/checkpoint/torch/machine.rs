@@ -1,11 +1,12 @@
 //! The stack machine of pickles, with the instructions that `torch.save` uses.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::archive::Archive;
-use super::object::{Global, Id, Object, Storage};
-use super::{Torch, TorchError, tensor};
+use super::object::{Global, Id, Object};
+use super::tensor::{Storage, TorchTensor};
+use super::{Torch, TorchError};
 
 /// How deep containers may be nested: what PyTorch saves is not.
 const MAX_DEPTH: usize = 64;
@@ -23,7 +24,7 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which a list of arguments began.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Id>,
-    storages: BTreeMap<String, Rc<Storage>>,
+    storages: BTreeMap<String, Arc<Storage>>,
     parts: usize,
 }
 
@@ -281,7 +282,7 @@ impl<'a> Machine<'a> {
             Some(storage) => storage.clone(),
             None => {
                 let bytes = self.archive.entry(&format!("data/{key}"))?;
-                Rc::new(Storage { key: key.clone(), dtype, bytes })
+                Arc::new(Storage { key: key.clone(), dtype, bytes })
             }
         };
         self.storages.insert(key, storage.clone());
@@ -318,7 +319,7 @@ impl<'a> Machine<'a> {
                 };
                 let storage = storage.clone();
                 let (offset, shape, stride) = (self.count(offset)?, self.counts(shape)?, self.counts(stride)?);
-                let tensor = tensor::view(&storage, offset, &shape, &stride)?;
+                let tensor = TorchTensor::new(storage, offset, shape, stride)?;
                 self.push_plain(Torch::Tensor(tensor))
             }
             _ => Err(self.fault("a call with other arguments than PyTorch's")),
