@@ -20,14 +20,17 @@ pub(super) fn suggest(needed: &[&TensorSpec], found: &[&TensorSpec]) -> Vec<Rena
     rest.sort_by_key(|spec| numbered(&spec.name));
     let mut renames: Vec<Rename> = Vec::new();
     for spec in needed {
+        // Equals are told apart by what was found before: a bias belongs to the layer of its weight.
         let alike = |other: &TensorSpec| {
             let fits = other.dtype == spec.dtype && other.shape == spec.shape && other.name != spec.name;
-            if fits { parts_in_common(&other.name, &spec.name) } else { 0 }
+            let parts = if fits { parts_in_common(&other.name, &spec.name) } else { 0 };
+            let (from, to) = (before(&other.name, parts), before(&spec.name, parts));
+            (parts, renames.iter().any(|rename| rename.from == from && rename.to == to))
         };
-        let most = rest.iter().map(|other| alike(other)).max().unwrap_or(0);
-        let Some(at) = rest.iter().position(|other| most > 0 && alike(other) == most) else { continue };
+        let most = rest.iter().map(|other| alike(other)).max().unwrap_or_default();
+        let Some(at) = rest.iter().position(|other| most.0 > 0 && alike(other) == most) else { continue };
         let other = rest.remove(at);
-        let (from, to) = (before(&other.name, most), before(&spec.name, most));
+        let (from, to) = (before(&other.name, most.0), before(&spec.name, most.0));
         match renames.iter_mut().find(|rename| rename.from == from && rename.to == to) {
             Some(rename) => rename.tensors += 1,
             None => renames.push(Rename { from: from.to_owned(), to: to.to_owned(), tensors: 1 }),

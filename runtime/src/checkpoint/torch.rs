@@ -133,6 +133,7 @@ fn dicts<'a>(object: &'a Torch, path: &str) -> Vec<(String, &'a Entries)> {
 }
 
 fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let shown = names.iter().map(|name| if name.is_empty() { "its own".to_owned() } else { format!("`{name}`") });
+    let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }

@@ -11,9 +11,6 @@ use super::{Torch, TorchError};
 /// How deep containers may be nested: what PyTorch saves is not.
 const MAX_DEPTH: usize = 64;
 
-/// How many parts a file may have: shared containers could otherwise unfold without end.
-const MAX_PARTS: usize = 1 << 24;
-
 /// A run over one pickle.
 pub(super) struct Machine<'a> {
     pickle: &'a [u8],
@@ -340,7 +337,8 @@ impl<'a> Machine<'a> {
     /// An object as a value of its own.
     fn finished(&mut self, id: Id, depth: usize) -> Step<Torch> {
         self.parts += 1;
-        if depth > MAX_DEPTH || self.parts > MAX_PARTS {
+        // A part takes at least a byte, unless it belongs to a container that several others share: those could unfold without end.
+        if depth > MAX_DEPTH || self.parts > self.pickle.len() {
             return Err(self.fault("containers within containers without end"));
         }
         match self.objects[id].clone() {

@@ -1,6 +1,10 @@
 //! Files that PyTorch wrote (`tests/python/torch_files.py` at the repository's root), whole and damaged.
 
+use std::io::{Cursor, Write};
+
 use safetensors::Dtype;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
 
@@ -70,16 +74,152 @@ fn what_would_run_code_is_refused_by_name() {
     assert!(matches!(read(b"PK\x03\x04"), Err(TorchError::Archive(_))));
 }
 
-/// Nothing in a file may make the reader panic or allocate without bound.
+#[test]
+fn keys_may_have_dots() {
+    let dict = |name: &str, value: Torch| Torch::Dict(vec![(name.to_owned(), value)]);
+    let Torch::Dict(state) = read(STATE).unwrap() else { panic!("a state_dict is a dict") };
+    let object = dict("model.ema", dict("decoder", Torch::Dict(state)));
+    assert_eq!(tensors(&object, None).unwrap().len(), 7);
+    assert_eq!(tensors(&object, Some("model.ema.decoder")).unwrap().len(), 7);
+}
+
+#[test]
+fn the_numbers_beside_the_weights_are_metadata() {
+    let pairs: Vec<(String, String)> = metadata(&read(CHECKPOINT).unwrap()).into_iter().collect();
+    let expected = [("best", "true"), ("dtype", "float32"), ("epoch", "3"), ("loss", "0.25")];
+    assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+/// Nothing in a file may make the reader panic or allocate without bound, and what is damaged is not taken for something else.
 #[test]
 fn damaged_files_are_errors() {
-    for length in (0..STATE.len()).step_by(7) {
+    for length in 0..STATE.len() {
         assert!(read(&STATE[..length]).is_err(), "{length} bytes");
     }
-    for (position, flip) in (0..CHECKPOINT.len()).flat_map(|position| [(position, 0x01), (position, 0x80)]) {
+    let whole = read(CHECKPOINT).unwrap();
+    let flips = (0..CHECKPOINT.len()).flat_map(|position| [0x01, 0x10, 0x80].map(|flip| (position, flip)));
+    let mut noticed = 0;
+    for (position, flip) in flips {
         let mut damaged = CHECKPOINT.to_vec();
         damaged[position] ^= flip;
-        // Some flips change a number or a name and are still a file.
-        let _ = read(&damaged).and_then(|object| tensors(&object, Some("net")));
+        // What stays the same is in a place that nobody reads: alignment, times, permissions.
+        match read(&damaged) {
+            Ok(object) => assert_eq!(object, whole, "byte {position} ^ {flip:#x}"),
+            Err(_) => noticed += 1,
+        }
     }
+    assert!(noticed > CHECKPOINT.len(), "{noticed} flips");
+}
+
+/// An archive as PyTorch's, around a pickle made by hand.
+fn archive(pickle: &[u8], storages: &[&[u8]]) -> Vec<u8> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut entry = |name: String, bytes: &[u8]| {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
+    entry("model/data.pkl".to_owned(), pickle);
+    storages.iter().enumerate().for_each(|(key, bytes)| entry(format!("model/data/{key}"), bytes));
+    zip.finish().unwrap().into_inner()
+}
+
+/// The pickle of `{"w": tensor}`, a view of `model/data/<key>`.
+fn tensor_pickle(key: usize, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+    let int = |value: &i64| [&b"\x8a\x08"[..], &value.to_le_bytes()].concat();
+    let ints = |values: &[i64]| [b"(", values.iter().flat_map(int).collect::<Vec<u8>>().as_slice(), b"t"].concat();
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let (offset, shape, strides) = (int(&offset), ints(shape), ints(strides));
+    let (word, key, device) = (text("storage"), text(&key.to_string()), text("cpu"));
+    let storage = [b"(", &word[..], b"ctorch\nFloatStorage\n", &key, &device, b"K\x04tQ"].concat();
+    let arguments = [b"(", &storage[..], &offset, &shape, &strides, b"\x89}t"].concat();
+    [b"\x80\x02}", &text("w")[..], b"ctorch._utils\n_rebuild_tensor_v2\n", &arguments, b"Rs."].concat()
+}
+
+fn said(pickle: &[u8]) -> String {
+    match read(&archive(pickle, &[&[0; 16]])) {
+        Ok(object) => format!("{object:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn views_stay_within_their_storage() {
+    let said = |offset, shape: &[i64], strides: &[i64]| said(&tensor_pickle(0, offset, shape, strides));
+    let cases = [
+        (said(1, &[4], &[1]), "a tensor of storage `0` of shape [4] goes beyond its 4 elements"),
+        (said(0, &[2, 2], &[3, 1]), "a tensor of storage `0` of shape [2, 2] goes beyond its 4 elements"),
+        (said(0, &[i64::MAX, i64::MAX], &[i64::MAX, 1]), "goes beyond its 4 elements"),
+        (said(0, &[2, 2], &[1]), "has the shape [2, 2] and the strides [1]"),
+        (said(0, &[1 << 40], &[0]), "repeats its 4 elements too often: save it `contiguous()`"),
+        (said(3, &[i64::MAX, 2], &[0, 0]), "repeats its 4 elements too often"),
+        (said(-1, &[1], &[1]), "a negative extent"),
+    ];
+    for (said, wanted) in cases {
+        assert!(said.contains(wanted), "{said}");
+    }
+    let view = |offset, shape: &[i64], strides: &[i64]| {
+        let file = archive(
+            &tensor_pickle(0, offset, shape, strides),
+            &[&[1.0_f32, 2.0, 3.0, 4.0].map(f32::to_le_bytes).concat()],
+        );
+        f32s(&tensors(&read(&file).unwrap(), None).unwrap()["w"])
+    };
+    assert!(view(0, &[0, 1 << 62, 4, 4], &[1 << 62, 16, 4, 1]).is_empty(), "nothing, of any extent");
+    assert_eq!(view(1, &[3, 2], &[1, 0]), [2.0, 2.0, 3.0, 3.0, 4.0, 4.0], "expanded");
+    assert_eq!(view(3, &[1, 1], &[9, 9]), [4.0], "the stride of one element does not count");
+}
+
+#[test]
+fn other_names_and_instructions_are_refused() {
+    let cases = [
+        (&b"cposix\nsystem\nX\x02\x00\x00\x00ls\x85R."[..], "it holds `posix.system`, which is no tensor"),
+        (b"\x8c\x08builtins\x8c\x04eval\x93.", "it holds `builtins.eval`"),
+        (b"ctorch\nload\n.", "it holds `torch.load`"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n.", "a name or a storage where a value should be"),
+        (b"(iposix\nsystem\n.", "the instruction 'i' (0x69) is not one of tensors"),
+        (b"N)\x81.", "the instruction"),
+        (b"}K\x01K\x02u.", "a list of arguments that never began"),
+        (b"h\x07.", "object 7 does not exist"),
+        (b".", "an instruction lacks its operand"),
+        (b"]q\x00h\x00a.", "containers within containers without end"),
+        (b"X\xff\xff\xff\xffa.", "it ends in the middle of an instruction"),
+        (b"}N", "it ends in the middle of an instruction"),
+        (b"}NNs.", "a key that is neither text nor a number"),
+    ];
+    for (pickle, wanted) in cases {
+        let said = said(pickle);
+        assert!(said.contains(wanted), "{pickle:?}: {said}");
+    }
+    // Each list holds the one before twice.
+    let doubled = (0..40_u8).flat_map(|level| [b']', b'(', b'h', level, b'h', level, b'e', b'q', level + 1]);
+    let bomb: Vec<u8> = b"]q\x00".iter().copied().chain(doubled).chain(*b".").collect();
+    assert!(said(&bomb).contains("containers within containers without end"), "{}", said(&bomb));
+}
+
+/// A directory may show one entry under many names.
+#[test]
+fn entries_have_no_more_bytes_than_the_file() {
+    let keys = 1..=20;
+    let large = [1; 4096];
+    let storages: Vec<&[u8]> = std::iter::once(&large[..]).chain(keys.clone().map(|_| &large[..4])).collect();
+    let pickles = keys.clone().map(|key| tensor_pickle(key, 0, &[1], &[1]));
+    let parts: Vec<u8> = pickles.flat_map(|one| one[2..one.len() - 1].to_vec()).collect();
+    let mut file = archive(&[b"\x80\x02(", &parts[..], b"t."].concat(), &storages);
+    assert!(matches!(read(&file).unwrap(), Torch::List(list) if list.len() == 20));
+
+    let directory = |key: usize, file: &[u8]| {
+        let name = format!("model/data/{key}");
+        let at = file.windows(name.len() + 2).rposition(|bytes| bytes == [name.as_bytes(), b"PK"].concat());
+        at.expect("the directory has the name") - 46
+    };
+    let first = directory(0, &file);
+    let (sizes, place) = (file[first + 16..first + 28].to_vec(), file[first + 42..first + 46].to_vec());
+    for key in keys {
+        let at = directory(key, &file);
+        file[at + 16..at + 28].copy_from_slice(&sizes);
+        file[at + 42..at + 46].copy_from_slice(&place);
+    }
+    let error = read(&file).unwrap_err();
+    assert_eq!(error.to_string(), "the archive has entries that overlap");
 }
