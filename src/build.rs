@@ -7,19 +7,20 @@ use kiln_frontend::{Module, Training};
 use kiln_ir::program::{Class, Entry};
 use kiln_ir::{DType, Program};
 
+use crate::compiler::DETECT_ANOMALY;
 use crate::{Compiler, Error};
 
 /// Compiles a training for [`include_compiled!`](crate::include_compiled), from a build script. A mistake ends the build with the user's
 /// line.
 pub fn build<M: Module>(training: &Training<M>) {
-    for variable in ["KILN_DUMP", "KILN_STOP_AFTER", "KILN_IR"] {
+    for variable in ["KILN_DUMP", "KILN_STOP_AFTER", "KILN_IR", DETECT_ANOMALY] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     if let Some((_, file)) = std::env::var("KILN_IR").ok().as_deref().and_then(|value| value.split_once(':')) {
         println!("cargo::rerun-if-changed={file}");
     }
     let result = match std::env::var_os("OUT_DIR") {
-        Some(folder) => emit(training, &Compiler::new(), Path::new(&folder)),
+        Some(folder) => emit(training, &Compiler::new().anomalies_from_environment(), Path::new(&folder)),
         None => {
             let (needed, found) = ("the folder that cargo gives to build scripts".to_owned(), String::new());
             Err(Error::Switch { variable: "OUT_DIR", needed, found })
@@ -52,7 +53,7 @@ pub fn emit<M: Module>(training: &Training<M>, compiler: &Compiler, folder: &Pat
     let archive = archive.map_err(|source| Error::File { action: "make", path: archive_path.clone(), source })?;
     write_all(&[
         (archive_path, archive),
-        (folder.join(format!("{library}.rs")), bindings(program, &object.required_features).into_bytes()),
+        (folder.join(format!("{library}.rs")), bindings(program, &object.required_features, compiler).into_bytes()),
     ])?;
     Ok(library)
 }
@@ -82,8 +83,9 @@ fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
 }
 
 /// The module that the user's crate includes: the program's tables, and a trainer whose steps take the model's own inputs.
-fn bindings(program: &Program, required_features: &[String]) -> String {
-    let tables = kiln_codegen_cpu::bindings(program, required_features, "::kiln::runtime");
+fn bindings(program: &Program, required_features: &[String], compiler: &Compiler) -> String {
+    let watched = compiler.detects_anomaly();
+    let tables = kiln_codegen_cpu::bindings(program, required_features, "::kiln::runtime", watched);
     let name = &program.name;
     let steps: String = program.entries.iter().map(|entry| step(program, entry)).collect();
     let module = format!(

@@ -35,6 +35,9 @@ pub struct Compiler {
     seed: u64,
 }
 
+/// The environment's switch for [`Compiler::detect_anomaly`] in builds ahead of time.
+pub(crate) const DETECT_ANOMALY: &str = "KILN_DETECT_ANOMALY";
+
 /// A compiled training, before a back end writes it.
 #[derive(Debug, Clone)]
 pub struct Compiled {
@@ -61,6 +64,26 @@ impl Compiler {
         Compiler { cpu, ..self }
     }
 
+    /// Finds the first value that is not finite: NaN, or an infinity that arises from finite operands. Every value then has a kernel of its own, whose
+    /// result is looked at, and a run ends with the step, the op and the line of the forward call. For debugging: such a program is several times
+    /// slower. Nothing of it is in other programs.
+    #[must_use]
+    pub fn detect_anomaly(self, detect_anomaly: bool) -> Compiler {
+        let cpu = cpu::Options { detect_anomaly, ..self.cpu };
+        Compiler { cpu, ..self }
+    }
+
+    /// The same where the environment has `KILN_DETECT_ANOMALY=1`, so that a program is built anew without a change of its sources.
+    pub(crate) fn anomalies_from_environment(self) -> Compiler {
+        let asked = std::env::var(DETECT_ANOMALY).is_ok_and(|value| value == "1") || self.detects_anomaly();
+        self.detect_anomaly(asked)
+    }
+
+    /// Whether it does.
+    pub(crate) fn detects_anomaly(&self) -> bool {
+        self.cpu.detect_anomaly
+    }
+
     /// Traces a training and takes it through the pipeline.
     ///
     /// # Errors
@@ -75,7 +98,8 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
-        let program = run_pipeline(&request(traced), &mut ())?;
+        let request = pipeline::Request { detect_anomaly: self.detects_anomaly(), ..request(traced) };
+        let program = run_pipeline(&request, &mut ())?;
         Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }
 
@@ -136,5 +160,5 @@ impl Observer for Both<'_> {
 /// The trace as the pipeline takes it.
 pub(crate) fn request(traced: Traced) -> pipeline::Request {
     let Traced { name, train, eval, predict, rules, accumulate, .. } = traced;
-    pipeline::Request { name, train, eval, predict, rules, accumulate }
+    pipeline::Request { name, train, eval, predict, rules, accumulate, detect_anomaly: false }
 }

@@ -11,8 +11,9 @@ use crate::tables;
 
 /// Rust source of `pub static PROGRAM` for a program whose object file is linked in and needs these features. `runtime` is the path of the runtime
 /// crate, usually `::kiln::runtime`.
-pub fn bindings(program: &Program, required_features: &[String], runtime: &str) -> String {
-    let mut tables = tables::runtime_program(program, &vec![absent as KernelFn; program.kernels.len()]);
+pub fn bindings(program: &Program, required_features: &[String], runtime: &str, detect_anomaly: bool) -> String {
+    let absent = vec![absent as KernelFn; program.kernels.len()];
+    let mut tables = tables::runtime_program(program, &absent, detect_anomaly);
     tables.required_features = required_features.iter().map(|name| name.clone().into()).collect();
     let mut text = String::new();
     write_source(&mut text, program, &tables, runtime).expect("writing to a string does not fail");
@@ -28,7 +29,7 @@ fn write_source(text: &mut String, program: &Program, tables: &abi::Program, run
     writeln!(text, "use {runtime}::abi::{{")?;
     writeln!(
         text,
-        "    Constant, ElementType, Entry, Extent, Init, KernelContext, MemoryClass, Program, Slot, SlotKind, Step,"
+        "    Constant, ElementType, Entry, Extent, Init, KernelContext, MemoryClass, Program, Slot, SlotKind, Step,\n    Watch, Watched,"
     )?;
     writeln!(text, "}};\n")?;
     writeln!(text, "unsafe extern \"C\" {{")?;
@@ -106,7 +107,27 @@ fn write_step(text: &mut String, step: &abi::Step, symbol: &str) -> std::fmt::Re
     writeln!(text, "                    place: Borrowed({:?}),", step.place)?;
     let checks: Vec<String> = step.checks.iter().map(|check| format!("Borrowed({check:?})")).collect();
     writeln!(text, "                    checks: Borrowed(&[{}]),", checks.join(", "))?;
+    match &step.watch {
+        None => writeln!(text, "                    watch: None,")?,
+        Some(watch) => write_watch(text, watch)?,
+    }
     writeln!(text, "                }},")
+}
+
+fn write_watch(text: &mut String, watch: &abi::Watch) -> std::fmt::Result {
+    writeln!(text, "                    watch: Some(Watch {{")?;
+    writeln!(text, "                        what: Borrowed({:?}),", watch.what)?;
+    writeln!(text, "                        makes_infinities: {},", watch.makes_infinities)?;
+    writeln!(text, "                        tensors: Borrowed(&[")?;
+    for abi::Watched { name, element, offset, elements, written } in watch.tensors.iter() {
+        let elements = extent_text(*elements);
+        writeln!(
+            text,
+            "                            Watched {{ name: Borrowed({name:?}), element: ElementType::{element:?}, \
+             offset: {offset}, elements: {elements}, written: {written} }},"
+        )?;
+    }
+    writeln!(text, "                        ]),\n                    }}),")
 }
 
 fn extent_text(extent: abi::Extent) -> String {

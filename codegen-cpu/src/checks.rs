@@ -18,7 +18,7 @@ pub(crate) fn sites(kernel: &Kernel) -> Vec<String> {
     sites.into_iter().collect()
 }
 
-fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
+pub(crate) fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
     for statement in statements {
         match statement {
             Statement::Let(_, value) => visit(value),

@@ -16,6 +16,7 @@ pub struct Jit {
     program: Arc<Program>,
     kernels: Vec<KernelFn>,
     code: Arc<Code>,
+    detect_anomaly: bool,
 }
 
 /// Executable memory, given back when the last program that uses it is dropped.
@@ -33,7 +34,8 @@ pub fn jit(program: Arc<Program>, options: Options) -> Result<Jit, Error> {
     let functions = place(&mut module, &symbols, &code)?;
     module.finalize_definitions().map_err(|error| Error::Emission(error.to_string()))?;
     let kernels = functions.into_iter().map(|function| kernel_fn(module.get_finalized_function(function))).collect();
-    Ok(Jit { program, kernels, code: Arc::new(Code { module: Mutex::new(Some(module)) }) })
+    let code = Arc::new(Code { module: Mutex::new(Some(module)) });
+    Ok(Jit { program, kernels, code, detect_anomaly: options.detect_anomaly })
 }
 
 impl Jit {
@@ -44,7 +46,7 @@ impl Jit {
 
     /// The program as the runtime runs it. It owns the code.
     pub fn into_runtime_program(self) -> Arc<abi::Program> {
-        let mut program = tables::runtime_program(&self.program, &self.kernels);
+        let mut program = tables::runtime_program(&self.program, &self.kernels, self.detect_anomaly);
         program.code = Some(self.code);
         Arc::new(program)
     }

@@ -39,6 +39,7 @@ mod scalar;
 mod tables;
 mod tile;
 mod tiling;
+mod watch;
 mod work;
 
 use kiln_ir::Kernel;

@@ -14,6 +14,8 @@ pub struct Options {
     pub cpu: Cpu,
     /// Whether Cranelift's verifier checks every function.
     pub verify: bool,
+    /// Whether the runtime looks at the result of every launch; the program is one whose values have kernels of their own.
+    pub detect_anomaly: bool,
 }
 
 /// The processor to compile for; always the host's architecture.
@@ -28,7 +30,7 @@ pub enum Cpu {
 impl Default for Options {
     /// The host's instructions; the verifier in debug builds.
     fn default() -> Options {
-        Options { cpu: Cpu::Host, verify: cfg!(debug_assertions) }
+        Options { cpu: Cpu::Host, verify: cfg!(debug_assertions), detect_anomaly: false }
     }
 }
 

@@ -7,9 +7,10 @@ use kiln_runtime::abi::{self, KernelFn};
 
 use crate::checks;
 use crate::contract::Plan;
+use crate::watch;
 
 /// The tables, with one function for each kernel.
-pub(crate) fn runtime_program(program: &Program, kernels: &[KernelFn]) -> abi::Program {
+pub(crate) fn runtime_program(program: &Program, kernels: &[KernelFn], detect_anomaly: bool) -> abi::Program {
     let scratch: Vec<u64> = program.kernels.iter().map(|kernel| Plan::new(kernel).scratch_bytes as u64).collect();
     let slots = slots(program);
     let constants = constants(program, &slots);
@@ -27,6 +28,7 @@ pub(crate) fn runtime_program(program: &Program, kernels: &[KernelFn]) -> abi::P
             scratch_bytes: scratch[launch.kernel.0 as usize],
             place: place(kernel, launch).into(),
             checks: checks::sites(kernel).into_iter().map(Into::into).collect(),
+            watch: detect_anomaly.then(|| watch::watch(program, launch, element)),
         }
     };
     abi::Program {

@@ -139,14 +139,14 @@ fn the_same_program_gives_the_same_bytes() {
     let compile = || compile_object(&program(), Options::default()).expect("the program compiles").bytes;
     assert_eq!(compile(), compile());
     assert_eq!(
-        bindings(&program(), &["avx".to_owned()], "::kiln::runtime"),
-        bindings(&program(), &["avx".to_owned()], "::kiln::runtime")
+        bindings(&program(), &["avx".to_owned()], "::kiln::runtime", false),
+        bindings(&program(), &["avx".to_owned()], "::kiln::runtime", false)
     );
 }
 
 #[test]
 fn bindings_name_every_part() {
-    let text = bindings(&program(), &["avx".to_owned()], "::kiln::runtime");
+    let text = bindings(&program(), &["avx".to_owned()], "::kiln::runtime", false);
     for part in [
         "use ::kiln::runtime::abi::{",
         "    // net.rs:14:17\n    fn kiln_two_layer_fc_linear(",
@@ -171,7 +171,7 @@ fn programs_without_a_batch_say_so() {
     program.buffers.remove(0);
     program.entries.clear();
     program.kernels.clear();
-    assert!(bindings(&program, &[], "rt").contains("max_batch: 0,"));
+    assert!(bindings(&program, &[], "rt", false).contains("max_batch: 0,"));
 }
 
 #[test]

@@ -37,6 +37,26 @@ pub fn clamp<T: Operand>(input: Tensor, low: Option<T>, high: Option<T>) -> Tens
 }
 
 impl Tensor {
+    /// The tensor itself; a step in which one of its elements is not finite stops with this message and the caller's line. Stays in finished programs,
+    /// unlike `Compiler::detect_anomaly`, and costs one pass over the tensor.
+    ///
+    /// Shapes: any. Gradient: that of the result.
+    #[track_caller]
+    pub fn assert_finite(self, message: &str) -> Tensor {
+        if self.value().is_none() {
+            return self;
+        }
+        // Out of the range of a table of two rows, where an element is not finite. What the table holds is never negative, but nobody knows it before
+        // the step, so that the look into it stays.
+        let flat = self.detach().isfinite().logical_not().to(DType::I64).reshape([-1]) * 2;
+        let count = flat.sum_all().reshape([1]);
+        let table = crate::cat(&[count, count + 1], 0);
+        let method = format!("assert_finite: {message}");
+        let gather = ops::Gather { axis: 0 };
+        let sound = Tensor::apply_as(&method, gather, &[table, flat]);
+        self.where_self(sound.ge(0).reshape(self.shape().0), self.detach() * 0.0)
+    }
+
     /// `a/b`, rounded as `mode` says; integers stay integers. Division by zero gives an infinity or NaN, of integers 0. No gradient.
     #[track_caller]
     pub fn div_with(self, other: impl Operand, mode: Rounding) -> Tensor {

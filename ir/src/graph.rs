@@ -140,6 +140,11 @@ impl Graph {
         self.dag[value.0].kernel = kernel;
     }
 
+    /// Says what the user called where the value was made.
+    pub fn set_method(&mut self, value: ValueId, method: &str) {
+        self.dag[value.0].place.method = Some(method.into());
+    }
+
     /// The operands of a value's op, in order.
     pub fn operands(&self, value: ValueId) -> Vec<ValueId> {
         let mut operands: Vec<(u32, ValueId)> = (self.dag.edges_directed(value.0, Direction::Incoming))

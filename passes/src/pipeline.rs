@@ -25,6 +25,7 @@
 //! [`Observer`] may look at it, stop the unit, or put other IR in its place: that is how the driver dumps, stops and swaps stages, since
 //! passes do no IO.
 
+mod anomaly;
 mod check;
 mod observe;
 mod request;
@@ -101,8 +102,9 @@ impl Step {
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
     let (mut entries, mut stopped) = (Vec::new(), false);
     for Unit { name, graph, rules } in units(request) {
-        let steps = match run_graph(name, graph, rules, observer)? {
-            Some(graph) => run_kernels(name, &graph, observer)?,
+        let how = How { rules, detect_anomaly: request.detect_anomaly };
+        let steps = match graph_steps(name, graph, how, observer)? {
+            Some(graph) => kernel_steps(name, &graph, how, observer)?,
             None => None,
         };
         stopped |= steps.is_none();
@@ -116,15 +118,33 @@ pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Prog
     Watch { unit: &request.name, observer }.program(Step::PlanMemory, program)
 }
 
+/// What is asked of a unit beyond its graph.
+#[derive(Clone, Copy, Default)]
+struct How<'a> {
+    rules: Option<&'a UpdateRules>,
+    detect_anomaly: bool,
+}
+
 /// The steps on a unit's graph; `None` where the observer stopped it.
 pub fn run_graph(
     unit: &str,
-    mut graph: Graph,
+    graph: Graph,
     rules: Option<&UpdateRules>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
+    graph_steps(unit, graph, How { rules, ..How::default() }, observer)
+}
+
+fn graph_steps(
+    unit: &str,
+    mut graph: Graph,
+    how: How<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Graph>, CompileError> {
+    let How { rules, detect_anomaly } = how;
     let trains = request::trains(unit);
     for &step in Step::GRAPH {
+        let before = graph.order();
         match step {
             Step::Canonicalize => canonicalize::run(&mut graph),
             Step::MergeCommon => merge_common::run(&mut graph),
@@ -132,8 +152,12 @@ pub fn run_graph(
             Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
             Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
             Step::Simplify => simplify(&mut graph),
+            Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
             Step::Fuse => fuse::run(&mut graph),
             _ => {}
+        }
+        if detect_anomaly {
+            anomaly::label(&mut graph, step, &before);
         }
         // What goes on is what the dump says and no more, so that a dump that is read back compiles to the same program.
         match (Watch { unit, observer }).graph(step, graph.compacted())? {
@@ -146,13 +170,26 @@ pub fn run_graph(
 
 /// The steps on a unit's kernels; `None` where the observer stopped it.
 pub fn run_kernels(unit: &str, graph: &Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
+    kernel_steps(unit, graph, How::default(), observer)
+}
+
+fn kernel_steps(
+    unit: &str,
+    graph: &Graph,
+    how: How<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Steps>, CompileError> {
     let mut steps = lower::run(graph);
+    if how.detect_anomaly {
+        anomaly::place(graph, &mut steps);
+    }
     for &step in Step::KERNELS {
         match step {
             Step::Tile => tile::run(&mut steps),
             Step::Vectorize => vectorize::run(&mut steps),
             Step::OrderSteps => order_steps::run(&mut steps),
-            Step::Reuse => reuse::run(&mut steps),
+            // What a kernel has read must still be there when its result is looked at.
+            Step::Reuse if !how.detect_anomaly => reuse::run(&mut steps),
             _ => {}
         }
         match (Watch { unit, observer }).kernels(step, steps)? {

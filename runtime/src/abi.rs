@@ -18,4 +18,4 @@ pub use element::{Element, ElementType};
 pub use fault::{
     FAULT_INDEX, FAULT_NOT_FINITE, FAULT_WRAPPED_INDEX, Fault, FaultCell, ReportFaultFn, fault_code, report_fault,
 };
-pub use program::{Constant, Entry, Extent, Init, MemoryClass, Program, Slot, SlotKind, Step};
+pub use program::{Constant, Entry, Extent, Init, MemoryClass, Program, Slot, SlotKind, Step, Watch, Watched};

@@ -145,4 +145,22 @@ pub enum Error {
         /// The check.
         fault: Fault,
     },
+    /// In a program that was compiled to find it: the first value that is not finite. State may be half updated.
+    #[error(
+        "run {run} of `{entry}`: {what} gives {value}, the first value that is not finite, at position {position} of `{tensor}`"
+    )]
+    NotFinite {
+        /// The entry.
+        entry: String,
+        /// The number of its run in this session, from 1: the step.
+        run: u64,
+        /// The op and the user's line.
+        what: String,
+        /// The tensor in the IR.
+        tensor: String,
+        /// Row-major position of the value.
+        position: usize,
+        /// NaN or an infinity.
+        value: f64,
+    },
 }

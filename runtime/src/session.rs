@@ -1,5 +1,6 @@
 //! A program with memory, values and threads.
 
+mod anomaly;
 mod check;
 mod initialize;
 mod input;
@@ -40,6 +41,8 @@ pub struct Session {
     by_name: Vec<u32>,
     /// Of the last run; before the first, the batch that storage is sized for.
     batch: u64,
+    /// Runs of each entry.
+    runs: Vec<u64>,
     program: ProgramRef,
 }
 
@@ -86,8 +89,8 @@ impl Session {
         let buffers = program.entries.iter().map(|entry| entry.steps.iter().map(pointers).collect()).collect();
         let mut by_name: Vec<u32> = (0..program.slots.len() as u32).collect();
         by_name.sort_by_key(|&index| &program.slots[index as usize].name);
-        let batch = program.storage_batch();
-        Ok(Session { pool, contexts, buffers, fault, arena, scratch, by_name, batch, program })
+        let (batch, runs) = (program.storage_batch(), vec![0; program.entries.len()]);
+        Ok(Session { pool, contexts, buffers, fault, arena, scratch, by_name, batch, runs, program })
     }
 
     /// The program.
@@ -253,6 +256,7 @@ impl Session {
     }
 
     fn execute(&mut self, entry: usize, mut after: impl FnMut(&Step)) -> Result<(), Error> {
+        self.runs[entry] += 1;
         let steps = &self.program.entries[entry].steps;
         for (step, buffers) in steps.iter().zip(&self.buffers[entry]) {
             let items = step.items.at(self.batch);
@@ -276,6 +280,18 @@ impl Session {
                 let site =
                     known.map_or_else(|| format!("kernel `{}` ({})", step.name, step.place), ToString::to_string);
                 return Err(Error::Fault { site, fault });
+            }
+            if let Some(watch) = &step.watch
+                && let Some(found) = anomaly::find(watch, &self.arena, self.batch)
+            {
+                return Err(Error::NotFinite {
+                    entry: self.program.entries[entry].name.to_string(),
+                    run: self.runs[entry],
+                    what: watch.what.to_string(),
+                    tensor: found.tensor.name.to_string(),
+                    position: found.position,
+                    value: found.value,
+                });
             }
         }
         Ok(())

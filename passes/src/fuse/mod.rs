@@ -51,6 +51,16 @@ pub fn run(graph: &mut Graph) {
     let mut fusion = Fusion::fused(graph, &homes);
     fusion.dissolve_cheap();
     let groups: Vec<Vec<ValueId>> = fusion.groups.into_values().collect();
+    assign(graph, groups);
+}
+
+/// A kernel for each value that one computes: slow, but each result is there to be looked at.
+pub fn run_alone(graph: &mut Graph) {
+    let groups: Vec<Vec<ValueId>> = Fusion::new(graph).groups.into_values().collect();
+    assign(graph, groups);
+}
+
+fn assign(graph: &mut Graph, groups: Vec<Vec<ValueId>>) {
     for value in graph.order() {
         graph.assign_kernel(value, None);
     }

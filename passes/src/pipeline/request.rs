@@ -28,6 +28,8 @@ pub struct Request {
     pub rules: Option<UpdateRules>,
     /// What becomes of the gradients of a batch after which the optimiser does not step; the unit `accumulate_step`.
     pub accumulate: Option<UpdateRules>,
+    /// Whether every value has a kernel of its own that knows the user's line, so that the first one that is not finite can be told.
+    pub detect_anomaly: bool,
 }
 
 /// An entry point to compile.

@@ -183,8 +183,36 @@ pub struct Step {
     pub scratch_bytes: u64,
     /// Source place of the user's line, for messages: "lenet.rs:14:17".
     pub place: Cow<'static, str>,
+    /// What to look at after the launch, in programs that were compiled to find the first value that is not finite.
+    pub watch: Option<Watch>,
     /// Whose index each check is, by its number in fault codes: "gather at lenet.rs:14:17", or nothing where that is not known.
     pub checks: Cow<'static, [Cow<'static, str>]>,
+}
+
+/// How the result of a launch is looked at.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The op and the user's line: "log at model.rs:14:20".
+    pub what: Cow<'static, str>,
+    /// Whether the launch makes infinities on purpose, as a mask does: then only NaN counts.
+    pub makes_infinities: bool,
+    /// Its floating tensors.
+    pub tensors: Cow<'static, [Watched]>,
+}
+
+/// A floating tensor of a launch.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The buffer's name.
+    pub name: Cow<'static, str>,
+    /// The element type.
+    pub element: ElementType,
+    /// Where it lies in the arena.
+    pub offset: u64,
+    /// Number of elements.
+    pub elements: Extent,
+    /// Whether the launch writes it.
+    pub written: bool,
 }
 
 impl Program {

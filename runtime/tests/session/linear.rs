@@ -130,6 +130,7 @@ const fn step(name: &'static str, kernel: KernelFn, buffers: &'static [u64], ite
         grain,
         scratch_bytes: 16,
         place: Borrowed("linear.rs:7:9"),
+        watch: None,
         checks: Borrowed(&[]),
     }
 }
