@@ -90,5 +90,18 @@ def main(source, target):
         tensors.write(target / path.with_suffix(".safetensors").name, keys)
 
 
+PROGRAMS = ["optimizers", "lstm", "warp"]
+"""The smallest programs: every optimiser, and every kind of run."""
+
+
+def copy_whole(source, target):
+    """Programs and tables are kept as they are."""
+    for folder in [source / "tables", *(source / "programs" / name for name in PROGRAMS)]:
+        copy = target / folder.relative_to(source)
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]) / "operators", Path(__file__).parent / "operators")
+    copy_whole(Path(sys.argv[1]), Path(__file__).parent)

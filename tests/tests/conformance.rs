@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_tests::conformance::{Backend, Options, ReadError, Tally, operators, programs};
+use kiln_tests::conformance::{Backend, Options, ReadError, Tally, operators, programs, tables};
 
 /// Compiled code against everything that PyTorch recorded of training.
 #[test]
@@ -21,6 +21,20 @@ fn interpreted_programs_train_as_pytorch_does() {
     run("mlp", None);
     // The interpreter is slow, and convolutions are much work.
     run("lenet5", Some(2));
+}
+
+/// Schedules, initialisers, samplers, loss scaling: all rows are committed.
+#[test]
+fn tables_hold() {
+    let options = Options { backend: Backend::Jit, steps: None, only: None };
+    check(|report| tables(&path("conformance/tables"), &options, report).map(|rows| vec![rows]));
+}
+
+/// A clone on its own has these.
+#[test]
+fn a_sample_of_programs_trains_as_in_pytorch() {
+    let options = Options { backend: Backend::Jit, steps: None, only: None };
+    check(|report| programs(&path("conformance/programs"), &options, report).map(|runs| vec![runs]));
 }
 
 /// A clone on its own has these.
