@@ -29,7 +29,7 @@ pub struct Load {
     /// What names in the file begin with, and what they begin with in the model instead. The first that fits a name is applied.
     pub rename: Vec<(String, String)>,
     /// Only tensors of these names; empty: all. In such a pattern `*` stands for any text, and the name of a module for everything in it: `layer1` is
-    /// `layer1.0.weight` too. It is about the model's names.
+    /// `layer1.0.weight` too. It is about the model's names; an optimiser's state goes with its tensor.
     pub include: Vec<String>,
     /// No tensors of these names: they stay as they are in the model, and may be anything in the file.
     pub exclude: Vec<String>,
@@ -49,6 +49,9 @@ pub struct Loaded {
 /// The steps of a batch normalisation, which PyTorch before 0.4.1 did not save, and which no later one misses then.
 const BATCH_NORM_STEPS: &str = "num_batches_tracked";
 
+/// What the names of the optimiser's state begin with, before those of the tensors that it belongs to.
+const OPTIMIZER: &str = "optimizer.";
+
 impl Default for Load {
     /// Strict, all of the file.
     fn default() -> Load {
@@ -64,7 +67,9 @@ impl Load {
 
     /// Whether a tensor of the model takes part.
     pub(crate) fn selects(&self, name: &str) -> bool {
-        let covers = |pattern: &String| fits(pattern, name);
+        // What the optimiser remembers of a tensor goes with it.
+        let tensor = name.strip_prefix(OPTIMIZER).unwrap_or(name);
+        let covers = |pattern: &String| fits(pattern, tensor) || fits(pattern, name);
         (self.include.is_empty() || self.include.iter().any(covers)) && !self.exclude.iter().any(covers)
     }
 

@@ -76,7 +76,7 @@ pub fn read(file: &[u8]) -> Result<Torch, TorchError> {
     }
     let archive = Archive::open(file)?;
     let pickle = archive.entry("data.pkl")?;
-    Machine::new(&pickle, &archive).run()
+    Machine::new(pickle, &archive).run()
 }
 
 /// The tensors of the dict `key` (parts joined by dots), or of the file itself, or of the only dict in it that has any.

@@ -278,7 +278,7 @@ impl<'a> Machine<'a> {
         let storage = match self.storages.get(&key) {
             Some(storage) => storage.clone(),
             None => {
-                let bytes = self.archive.entry(&format!("data/{key}"))?;
+                let bytes = self.archive.entry(&format!("data/{key}"))?.to_vec();
                 Arc::new(Storage { key: key.clone(), dtype, bytes })
             }
         };

@@ -1,10 +1,7 @@
 //! Files that PyTorch wrote (`tests/python/torch_files.py` at the repository's root), whole and damaged.
 
-use std::io::{Cursor, Write};
-
+use flate2::Crc;
 use safetensors::Dtype;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
 
@@ -113,15 +110,55 @@ fn damaged_files_are_errors() {
 
 /// An archive as PyTorch's, around a pickle made by hand.
 fn archive(pickle: &[u8], storages: &[&[u8]]) -> Vec<u8> {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let mut entry = |name: String, bytes: &[u8]| {
-        zip.start_file(name, options).unwrap();
-        zip.write_all(bytes).unwrap();
-    };
-    entry("model/data.pkl".to_owned(), pickle);
-    storages.iter().enumerate().for_each(|(key, bytes)| entry(format!("model/data/{key}"), bytes));
-    zip.finish().unwrap().into_inner()
+    zipped(pickle, storages, false)
+}
+
+/// The same, with all sizes and places in 64 bits if `is_wide`.
+fn zipped(pickle: &[u8], storages: &[&[u8]], is_wide: bool) -> Vec<u8> {
+    let mut entries = vec![("model/data.pkl".to_owned(), pickle)];
+    entries.extend(storages.iter().enumerate().map(|(key, bytes)| (format!("model/data/{key}"), *bytes)));
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    let narrow = |value: usize| if is_wide { u32::MAX } else { value as u32 }.to_le_bytes();
+    for (name, bytes) in &entries {
+        let mut crc = Crc::new();
+        crc.update(bytes);
+        let place = file.len();
+        let size = narrow(bytes.len());
+        let common = [&[0; 8][..], &crc.sum().to_le_bytes(), &size, &size, &(name.len() as u16).to_le_bytes()].concat();
+        let wide = [bytes.len(), bytes.len(), place].map(|value| (value as u64).to_le_bytes()).concat();
+        let extra = if is_wide { [&[9, 0, 1, 0, 7, 1, 0, 24, 0][..], &wide].concat() } else { Vec::new() };
+        let length = (extra.len() as u16).to_le_bytes();
+        file.extend([b"PK\x03\x04\x00\x00", &common[..], &[0; 2], name.as_bytes(), bytes].concat());
+        directory.extend([b"PK\x01\x02\x00\x00\x00\x00", &common[..], &length, &[0; 10], &narrow(place)].concat());
+        directory.extend([name.as_bytes(), &extra].concat());
+    }
+    let (start, count) = (file.len(), entries.len());
+    file.extend(&directory);
+    if is_wide {
+        let end = (file.len() as u64).to_le_bytes();
+        let [count, start] = [count, start].map(|value| (value as u64).to_le_bytes());
+        file.extend([b"PK\x06\x06", &[0; 28][..], &count, &[0; 8], &start].concat());
+        file.extend([b"PK\x06\x07", &[0; 4][..], &end, &[0; 4]].concat());
+    }
+    let count = if is_wide { u16::MAX } else { count as u16 }.to_le_bytes();
+    file.extend([b"PK\x05\x06", &[0; 6][..], &count, &[0; 4], &narrow(start), &[0; 2]].concat());
+    file
+}
+
+#[test]
+fn large_archives_have_wide_fields() {
+    let elements = [1.5_f32, -2.0].map(f32::to_le_bytes).concat();
+    for is_wide in [false, true] {
+        let file = zipped(&tensor_pickle(0, 0, &[2], &[1]), &[&elements], is_wide);
+        assert_eq!(f32s(&tensors(&read(&file).unwrap(), None).unwrap()["w"]), [1.5, -2.0], "{is_wide}");
+        for length in 0..file.len() {
+            assert!(read(&file[..length]).is_err(), "{length} bytes");
+        }
+        let at = file.windows(elements.len()).position(|bytes| bytes == elements).unwrap();
+        let damaged = [&file[..at], &[9], &file[at + 1..]].concat();
+        let error = read(&damaged).unwrap_err().to_string();
+        assert_eq!(error, "the archive is damaged: its `data/0` has another check sum");
+    }
 }
 
 /// The pickle of `{"w": tensor}`, a view of `model/data/<key>`.
