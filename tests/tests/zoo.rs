@@ -101,6 +101,34 @@ fn models_give_logits() {
     );
 }
 
+/// N-43, P-03: nothing is padded, and the program ends in a ReLU.
+#[test]
+fn p_03_lenet() {
+    let training = |relu: bool| {
+        Training::new("lenet", LeNet5::new(10))
+            .max_batch(8)
+            .input("x", DType::F32, [BATCH, Dim::fixed(1), Dim::fixed(28), Dim::fixed(28)])
+            .predict(move |model, batch| {
+                let logits = model.forward(batch["x"]);
+                if relu { logits.relu() } else { logits }
+            })
+    };
+    let graph = training(false).trace().unwrap().predict.unwrap();
+    let types: Vec<String> = graph.order().into_iter().map(|value| graph.ty(value).to_string()).collect();
+    let steps = ["f32[B,6,24,24]", "f32[B,6,12,12]", "f32[B,16,8,8]", "f32[B,16,4,4]", "f32[B,256]", "f32[B,10]"];
+    let first = steps.map(|step| types.iter().position(|ty| ty == step).unwrap_or_else(|| panic!("{step}: {types:?}")));
+    assert!(first.is_sorted(), "{first:?}");
+
+    let (images, _) = kiln_tests::support::images(8, 28, 1);
+    let logits = |relu: bool| {
+        let mut trainer = kiln::Compiler::new().jit(&training(relu)).unwrap();
+        trainer.predict(&[(&images).into()]).unwrap().to_vec()
+    };
+    let (plain, with_relu) = (logits(false), logits(true));
+    assert!(plain.iter().any(|&logit| logit < 0.0));
+    assert_eq!(with_relu, plain.iter().map(|logit| logit.max(0.0)).collect::<Vec<_>>());
+}
+
 /// A new head, a new first layer: plain assignments.
 #[test]
 fn p_16_the_last_layer_is_replaced() {
