@@ -168,6 +168,7 @@ fn units_take_what_they_need() {
         predict: Some(predict),
         rules: Some(rules()),
         accumulate: Some(UpdateRules { groups: Vec::new(), ..rules() }),
+        detect_anomaly: false,
     };
     let found = units(&request);
     let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];

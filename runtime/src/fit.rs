@@ -3,17 +3,20 @@
 //! It holds no state of its own beyond its position: what a checkpoint holds is every slot of the program and three numbers, so a resumed
 //! run computes the same bits as one that was never stopped. Whoever needs another loop writes it: see `Trainer::train_batch`.
 
-use std::collections::BTreeMap;
+mod plan;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::abi::{ElementType, SlotKind};
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Dtype, Load, Loaded, TensorSpec, TensorView};
+use crate::checkpoint::CheckpointError;
 use crate::data::{Batch, DataError, DataLoader, HostTensor};
 use crate::metrics::{Accuracy, AccuracyError, Mean};
 use crate::progress::Progress;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::stop::StopFlag;
-use crate::{Error, Input, SlotView, Trainer};
+use crate::{Error, Input, Trainer};
+
+use plan::Plan;
 
 /// How long to train, and what to keep.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +35,17 @@ pub struct Fit {
     pub stop: Option<StopFlag>,
     /// The field with the labels, to show the accuracy on the test data.
     pub labels: Option<&'static str>,
+    /// The learning rate of each epoch, or of each step.
+    pub schedule: Option<(Schedule, Every)>,
+}
+
+/// When a schedule moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Every {
+    /// After each pass over the data; `ReduceLROnPlateau` sees the test loss.
+    Epoch,
+    /// After each step.
+    Step,
 }
 
 /// What a run did.
@@ -73,6 +87,9 @@ pub enum FitError {
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A schedule whose options do not fit, or that has no more steps.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// Predictions that are not one row of logits a label.
     #[error(transparent)]
     Accuracy(#[from] AccuracyError),
@@ -157,10 +174,12 @@ impl Trainer {
         if let Some(path) = &fit.checkpoint {
             check_folder(path)?;
         }
+        let mut plan = Plan::new(self, fit)?;
         let mut at = match &fit.resume {
-            Some(path) => self.resume(path, fit.seed)?,
+            Some(path) => self.resume(path, fit.seed, &mut plan)?,
             None => Position::default(),
         };
+        plan.apply(self)?;
         let mut fitted = Fitted::default();
         let mut progress = Progress::new();
         let full = |at: &Position| fit.max_steps.is_some_and(|max| at.steps >= max);
@@ -183,6 +202,7 @@ impl Trainer {
                 }
                 mean.add(f64::from(loss), batch.size());
                 progress.step(loss, batch.size());
+                plan.after(self, Every::Step, None)?;
                 fitted.interrupted = fit.stop.as_ref().is_some_and(StopFlag::is_set);
                 if full(&at) || fitted.interrupted {
                     break;
@@ -192,7 +212,8 @@ impl Trainer {
                 return Err(FitError::NoBatch { samples: train.dataset().len() });
             }
             fitted.train_time += started.elapsed();
-            if at.batch as usize >= train.len() {
+            let is_over = at.batch as usize >= train.len();
+            if is_over {
                 at = Position { epoch: at.epoch + 1, batch: 0, steps: at.steps };
             }
             let mut figures = vec![("loss", mean.over_samples().unwrap_or(f64::NAN))];
@@ -203,8 +224,11 @@ impl Trainer {
                 fitted.evaluation = Some(evaluation);
             }
             progress.finish(&figures);
+            if is_over {
+                plan.after(self, Every::Epoch, Some(figures.get(1).map_or(figures[0].1, |(_, loss)| *loss)))?;
+            }
             if let Some(path) = &fit.checkpoint {
-                self.save_at(path, at, fit.seed)?;
+                self.save_at(path, at, fit.seed, &plan)?;
             }
         }
         if let (Some(test), None, false) = (test, fitted.evaluation, fitted.interrupted) {
@@ -257,57 +281,19 @@ impl Trainer {
         Ok(Evaluation { loss: mean.over_samples().unwrap_or(f64::NAN), accuracy: accuracy.fraction() })
     }
 
-    /// Writes parameters, buffers and optimiser state to a safetensors file under PyTorch's names.
-    ///
-    /// # Errors
-    /// [`CheckpointError`]; an existing file is then untouched.
-    pub fn save(&self, path: impl AsRef<Path>, metadata: &BTreeMap<String, String>) -> Result<(), CheckpointError> {
-        let specs: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
-        let tensors = self.state().zip(&specs).map(|(slot, spec)| TensorView {
-            name: slot.name().into(),
-            dtype: spec.dtype,
-            shape: spec.shape.clone().into(),
-            bytes: slot.bytes().into(),
-        });
-        checkpoint::save(path, tensors, metadata)
-    }
-
-    /// Reads what [`Trainer::save`] wrote, or a `state_dict` of PyTorch: safetensors, or `.pt` and `.pth` of `torch.save`. A file without any state of the
-    /// optimiser holds weights, and nothing of the optimiser is then missing.
-    ///
-    /// # Errors
-    /// [`CheckpointError`]; then nothing has been read.
-    pub fn load(&mut self, path: impl AsRef<Path>, load: &Load) -> Result<Loaded, CheckpointError> {
-        let file = checkpoint::load_key(path, load.key.as_deref())?;
-        let all: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
-        let weights: Vec<TensorSpec> = self.state().filter(is_weight).map(|slot| spec(&slot)).collect();
-        let has_more = all.iter().any(|spec| !weights.contains(spec) && file.get(&spec.name).is_some());
-        self.load_specs(&file, if has_more { &all } else { &weights }, load)
-    }
-
-    fn load_specs(&mut self, file: &Checkpoint, specs: &[TensorSpec], load: &Load) -> Result<Loaded, CheckpointError> {
-        let (report, names) = file.check(specs, load)?;
-        for (name, name_in_file) in &names {
-            if let (Some(tensor), Ok(mut slot)) = (file.get(name_in_file), self.slot_mut(name)) {
-                slot.bytes_mut().copy_from_slice(&tensor.bytes);
-            }
-        }
-        let (missing, unexpected) = (report.missing, report.unexpected);
-        Ok(Loaded { missing, unexpected, metadata: file.metadata().clone() })
-    }
-
-    fn save_at(&self, path: &Path, at: Position, seed: u64) -> Result<(), CheckpointError> {
+    fn save_at(&self, path: &Path, at: Position, seed: u64, plan: &Plan) -> Result<(), CheckpointError> {
         let numbers = [(EPOCH, at.epoch), (BATCH, at.batch), (STEPS, at.steps), (SEED, seed)];
-        self.save(path, &numbers.into_iter().map(|(key, number)| (key.to_owned(), number.to_string())).collect())
+        let numbers = numbers.into_iter().map(|(key, number)| (key.to_owned(), number.to_string()));
+        self.save(path, &numbers.chain(plan.metadata()).collect())
     }
 
-    fn resume(&mut self, path: &Path, seed: u64) -> Result<Position, FitError> {
-        let all: Vec<TensorSpec> = self.state().map(|slot| spec(&slot)).collect();
-        let metadata = self.load_specs(&checkpoint::load(path)?, &all, &Load::default())?.metadata;
+    fn resume(&mut self, path: &Path, seed: u64, plan: &mut Plan) -> Result<Position, FitError> {
+        let metadata = self.load_whole(path)?;
         let number = |key: &'static str| {
             let found = metadata.get(key).and_then(|text| text.parse::<u64>().ok());
             found.ok_or(FitError::NotResumable { path: path.to_owned(), key })
         };
+        plan.resume(self, &metadata)?;
         let expected = number(SEED)?;
         if expected != seed {
             return Err(FitError::Seed { path: path.to_owned(), expected, found: seed });
@@ -351,30 +337,6 @@ fn as_input(tensor: &HostTensor) -> Input<'_> {
         HostTensor::I64(elements) => Input::I64(elements),
         HostTensor::U8(elements) => Input::U8(elements),
     }
-}
-
-/// Whether a slot is of the model itself, and in PyTorch's `state_dict`. Random numbers have their state in buffers too.
-fn is_weight(slot: &SlotView<'_>) -> bool {
-    match slot.kind() {
-        SlotKind::Parameter => true,
-        SlotKind::Buffer => !slot.name().starts_with("random."),
-        _ => false,
-    }
-}
-
-fn spec(slot: &SlotView<'_>) -> TensorSpec {
-    let dtype = match slot.element() {
-        ElementType::F64 => Dtype::F64,
-        ElementType::F32 => Dtype::F32,
-        ElementType::F16 => Dtype::F16,
-        ElementType::BF16 => Dtype::BF16,
-        ElementType::I64 => Dtype::I64,
-        ElementType::I32 => Dtype::I32,
-        ElementType::U8 => Dtype::U8,
-        ElementType::Bool => Dtype::BOOL,
-    };
-    let shape: Vec<usize> = slot.shape().into_iter().map(|extent| extent as usize).collect();
-    TensorSpec::new(slot.name(), dtype, &shape)
 }
 
 /// Names the first field of the batch that holds a value that is not finite: the usual reason.

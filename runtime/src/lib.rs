@@ -21,6 +21,7 @@ mod memory;
 pub mod metrics;
 pub mod philox;
 pub mod progress;
+mod saving;
 pub mod schedule;
 mod session;
 pub mod stop;
@@ -29,7 +30,7 @@ mod trainer;
 
 pub use arena::Arena;
 pub use error::Error;
-pub use fit::{Evaluation, Fit, FitError, Fitted};
+pub use fit::{Evaluation, Every, Fit, FitError, Fitted};
 pub use lbfgs::{Evaluated, Lbfgs, LbfgsOptions, LbfgsStep, LineSearch};
 pub use memory::{MemoryReport, peak_resident_bytes};
 pub use session::{Input, ProgramRef, Session, SlotView, SlotViewMut, StepTime};

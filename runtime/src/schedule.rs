@@ -27,6 +27,8 @@ mod decay;
 mod plateau;
 mod restarts;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use cycle::{Anneal, CyclicLr, CyclicMode, OneCycleLr};
 pub use plateau::{Better, ReduceLrOnPlateau, Threshold};
@@ -236,6 +238,11 @@ impl Schedule {
             Kind::Sequential { .. } => "SequentialLR",
             Kind::Chained(_) => "ChainedScheduler",
         }
+    }
+
+    /// Whether it is stepped by [`step_with_metric`](Self::step_with_metric).
+    pub fn wants_metric(&self) -> bool {
+        matches!(self.kind, Kind::Plateau(_))
     }
 
     /// The first epoch, or step: sets the rates that training begins with. Call it once, before training.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use kiln::runtime::data::DataLoader;
-use kiln::runtime::{Fit, ProgramRef, Trainer};
+use kiln::runtime::schedule::Schedule;
+use kiln::runtime::{Every, Fit, ProgramRef, Trainer};
 use kiln::{Module, Training, models};
 use kiln_tests::support::{compile, dataset, images, state, trainer};
 
@@ -88,20 +89,51 @@ fn a_resumed_run_gives_the_bytes_of_an_uninterrupted_one() {
         // Six batches an epoch, the last one short.
         let loader = DataLoader::new(dataset(5 * batch + 3, size, 2)).batch_size(batch).shuffle(true).seed(1);
         let whole = folder.path().join(format!("{model}_whole.safetensors"));
-        fit(&program, &loader, None, &whole, 10);
+        fit(&program, &loader, None, &whole, 10, None);
         let expected = std::fs::read(&whole).expect("the run has saved a checkpoint");
         for stopped in [1, 5, 6, 8] {
             let part = folder.path().join(format!("{model}_{stopped}.safetensors"));
-            fit(&program, &loader, None, &part, stopped);
+            fit(&program, &loader, None, &part, stopped, None);
             assert!(std::fs::read(&part).expect("the run has saved a checkpoint") != expected);
-            fit(&program, &loader, Some(&part), &part, 10);
+            fit(&program, &loader, Some(&part), &part, 10, None);
             let found = std::fs::read(&part).expect("the run has saved a checkpoint");
             assert!(found == expected, "{model}: resumed after step {stopped}, the run ends in other bytes");
         }
     }
 }
 
-fn fit(program: &ProgramRef, loader: &DataLoader, resume: Option<&Path>, checkpoint: &Path, steps: u64) {
+/// Rates that change with every step, or after every epoch, go on where they were.
+#[test]
+fn a_scheduled_run_resumes_with_its_rates() {
+    let folder = tempfile::tempdir().expect("the system has a temporary folder");
+    let [(_, program, size, batch), _] = models();
+    let loader = DataLoader::new(dataset(5 * batch + 3, size, 2)).batch_size(batch).shuffle(true).seed(1);
+    let schedules = [(Schedule::cosine_annealing_lr(7, 1e-4), Every::Step), (Schedule::step_lr(1, 0.5), Every::Epoch)];
+    let plain = folder.path().join("plain.safetensors");
+    fit(&program, &loader, None, &plain, 10, None);
+    for schedule in schedules {
+        let whole = folder.path().join("whole.safetensors");
+        fit(&program, &loader, None, &whole, 10, Some(schedule.clone()));
+        let expected = std::fs::read(&whole).expect("the run has saved a checkpoint");
+        assert!(expected != std::fs::read(&plain).expect("the run has saved a checkpoint"));
+        for stopped in [4, 6, 8] {
+            let part = folder.path().join("part.safetensors");
+            fit(&program, &loader, None, &part, stopped, Some(schedule.clone()));
+            fit(&program, &loader, Some(&part), &part, 10, Some(schedule.clone()));
+            let found = std::fs::read(&part).expect("the run has saved a checkpoint");
+            assert!(found == expected, "{}: resumed after step {stopped}", schedule.0.name());
+        }
+    }
+}
+
+fn fit(
+    program: &ProgramRef,
+    loader: &DataLoader,
+    resume: Option<&Path>,
+    checkpoint: &Path,
+    steps: u64,
+    schedule: Option<(Schedule, Every)>,
+) {
     // Another seed than the weights of the first run had: everything must come from the checkpoint.
     let mut trainer = trainer(program, if resume.is_some() { 1000 } else { 5 }, 2);
     let fit = Fit {
@@ -110,6 +142,7 @@ fn fit(program: &ProgramRef, loader: &DataLoader, resume: Option<&Path>, checkpo
         checkpoint: Some(checkpoint.to_owned()),
         resume: resume.map(Path::to_owned),
         seed: 5,
+        schedule,
         ..Fit::default()
     };
     trainer.fit(loader, None, &fit).unwrap_or_else(|error| panic!("{error}"));
