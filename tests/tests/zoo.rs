@@ -101,6 +101,27 @@ fn models_give_logits() {
     );
 }
 
+/// Multiplications with a weight for one image of 224x224: convolutions and the linear layer.
+#[test]
+fn n_59_the_work_of_resnet18() {
+    let training = Training::new("model", resnet(ResNetDepth::ResNet18))
+        .max_batch(1)
+        .input("x", DType::F32, [BATCH, Dim::fixed(3), Dim::fixed(224), Dim::fixed(224)])
+        .predict(|model, batch| model.forward(batch["x"]));
+    let graph = training.trace().unwrap().predict.unwrap();
+    let count = |dims: &[Dim]| dims.iter().map(|dim| dim.factor).product::<usize>();
+    let multiplications = |value| {
+        let weight =
+            graph.operands(value).iter().map(|&operand| &graph.ty(operand).shape.0).find(|dims| !dims[0].batch);
+        // Each element of the result is a sum over one row of the weight.
+        weight.map_or(0, |dims| count(&graph.ty(value).shape.0) * count(&dims[1..]))
+    };
+    let is_product = |value: &kiln_ir::ValueId| ["conv", "einsum"].contains(&graph.node(*value).op.name());
+    let products: Vec<_> = graph.order().into_iter().filter(is_product).collect();
+    assert_eq!(products.len(), 21);
+    assert_eq!(products.into_iter().map(multiplications).sum::<usize>(), 1_814_073_344);
+}
+
 /// N-43, P-03: nothing is padded, and the program ends in a ReLU.
 #[test]
 fn p_03_lenet() {
