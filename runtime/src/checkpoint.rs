@@ -13,13 +13,16 @@
 
 mod load;
 mod matching;
+mod pattern;
+mod renames;
 #[cfg(test)]
 mod tests;
 pub mod torch;
 mod write;
 
 pub use load::{Load, Loaded};
-pub use matching::{Mismatch, Report, TensorSpec, match_names};
+pub use matching::{Mismatch, Report, TensorSpec};
+pub use renames::Rename;
 pub use safetensors::Dtype;
 
 use safetensors::{SafeTensorError, SafeTensors};
@@ -59,7 +62,16 @@ pub struct Checkpoint {
 struct Entry {
     dtype: Dtype,
     shape: Vec<usize>,
-    range: Range<usize>,
+    elements: Elements,
+}
+
+/// Where the elements of a tensor are.
+#[derive(Debug)]
+enum Elements {
+    /// In the file.
+    Range(Range<usize>),
+    /// In a storage of PyTorch.
+    View(torch::TorchTensor),
 }
 
 /// Why a checkpoint could not be saved or loaded. Every message names the file.
@@ -112,6 +124,28 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The differences.
         report: Report,
+    },
+    /// An option of [`Load`] that fits no name.
+    #[error("cannot load checkpoint `{}`: `{option}` has `{text}`, which fits no name in the file or the model", path.display())]
+    NoEffect {
+        /// The file.
+        path: PathBuf,
+        /// Which option.
+        option: &'static str,
+        /// The pattern or prefix.
+        text: String,
+    },
+    /// Two tensors that would have the same name.
+    #[error("cannot load checkpoint `{}`: `rename` makes `{name}` of both `{first}` and `{second}`", path.display())]
+    RenamedTwice {
+        /// The file.
+        path: PathBuf,
+        /// The name in the model.
+        name: String,
+        /// A name in the file.
+        first: String,
+        /// Another one.
+        second: String,
     },
     /// The same name was to be saved twice.
     #[error("cannot save checkpoint `{}`: two tensors are named `{name}`", path.display())]
@@ -189,9 +223,8 @@ pub fn load_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Checkpoint,
         _ => CheckpointError::File { path: path.to_owned(), action: "read", source },
     })?;
     if torch::is_torch(&file) {
-        let tensors = torch::read(&file).and_then(|object| torch::tensors(object, key));
-        let tensors = tensors.map_err(|reason| CheckpointError::Torch { path: path.to_owned(), reason })?;
-        return Ok(Checkpoint::of_torch(path, tensors));
+        let checkpoint = torch::read(&file).and_then(|object| Checkpoint::of_torch(path, &object, key));
+        return checkpoint.map_err(|reason| CheckpointError::Torch { path: path.to_owned(), reason });
     }
     let (header_bytes, header) = SafeTensors::read_metadata(&file).map_err(|error| CheckpointError::Damaged {
         path: path.to_owned(),
@@ -205,7 +238,7 @@ pub fn load_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Checkpoint,
     let data_start = 8 + header_bytes;
     let tensors = header.tensors().into_iter().map(|(name, info)| {
         let range = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
-        (name, Entry { dtype: info.dtype, shape: info.shape.clone(), range })
+        (name, Entry { dtype: info.dtype, shape: info.shape.clone(), elements: Elements::Range(range) })
     });
     let tensors = tensors.collect();
     let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -213,15 +246,13 @@ pub fn load_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Checkpoint,
 }
 
 impl Checkpoint {
-    fn of_torch(path: &Path, tensors: BTreeMap<String, torch::TorchTensor>) -> Checkpoint {
-        let mut file = Vec::new();
+    fn of_torch(path: &Path, object: &torch::Torch, key: Option<&str>) -> Result<Checkpoint, torch::TorchError> {
         let entry = |(name, tensor): (String, torch::TorchTensor)| {
-            let start = file.len();
-            file.extend_from_slice(&tensor.bytes);
-            (name, Entry { dtype: tensor.dtype, shape: tensor.shape, range: start..file.len() })
+            let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
+            (name, Entry { dtype, shape, elements: Elements::View(tensor) })
         };
-        let tensors = tensors.into_iter().map(entry).collect();
-        Checkpoint { path: path.to_owned(), file, tensors, metadata: BTreeMap::new() }
+        let tensors = torch::tensors(object, key)?.into_iter().map(entry).collect();
+        Ok(Checkpoint { path: path.to_owned(), file: Vec::new(), tensors, metadata: torch::metadata(object) })
     }
 
     /// The file it came from.
@@ -232,6 +263,11 @@ impl Checkpoint {
     /// The free text that was saved with the tensors.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
+    }
+
+    /// The types of the tensors, in order of their names.
+    pub fn specs(&self) -> impl Iterator<Item = TensorSpec> {
+        self.tensors.iter().map(|(name, entry)| TensorSpec::new(name, entry.dtype, &entry.shape))
     }
 
     /// The tensors in order of their names.
@@ -249,7 +285,10 @@ impl Checkpoint {
             name: name.into(),
             dtype: entry.dtype,
             shape: (&entry.shape[..]).into(),
-            bytes: (&self.file[entry.range.clone()]).into(),
+            bytes: match &entry.elements {
+                Elements::Range(range) => (&self.file[range.clone()]).into(),
+                Elements::View(tensor) => tensor.bytes(),
+            },
         }
     }
 }

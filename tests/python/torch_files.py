@@ -37,6 +37,29 @@ def main(folder):
     torch.save(checkpoint, folder / "checkpoint.pt")
     torch.save(net, folder / "whole_model.pt")
     torch.save({"w": weight}, folder / "legacy.pt", _use_new_zipfile_serialization=False)
+    network(folder)
+
+
+def network(folder):
+    """A checkpoint of a network that was trained for a step, with an input and its logits in evaluation mode."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        OrderedDict(
+            conv=torch.nn.Conv2d(2, 4, 3, padding=1),
+            bn=torch.nn.BatchNorm2d(4),
+            relu=torch.nn.ReLU(),
+            flatten=torch.nn.Flatten(),
+            fc=torch.nn.Linear(4 * 6 * 6, 3),
+        )
+    ).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    x = torch.randn(2, 2, 6, 6)
+    net(x).square().mean().backward()
+    optimizer.step()
+    with torch.no_grad():
+        logits = net.eval()(x)
+    checkpoint = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3, "x": x, "logits": logits}
+    torch.save(checkpoint, folder / "network.pt")
 
 
 if __name__ == "__main__":

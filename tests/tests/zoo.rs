@@ -101,6 +101,55 @@ fn models_give_logits() {
     );
 }
 
+/// Multiplications with a weight for one image of 224x224: convolutions and the linear layer.
+#[test]
+fn n_59_the_work_of_resnet18() {
+    let training = Training::new("model", resnet(ResNetDepth::ResNet18))
+        .max_batch(1)
+        .input("x", DType::F32, [BATCH, Dim::fixed(3), Dim::fixed(224), Dim::fixed(224)])
+        .predict(|model, batch| model.forward(batch["x"]));
+    let graph = training.trace().unwrap().predict.unwrap();
+    let count = |dims: &[Dim]| dims.iter().map(|dim| dim.factor).product::<usize>();
+    let multiplications = |value| {
+        let weight =
+            graph.operands(value).iter().map(|&operand| &graph.ty(operand).shape.0).find(|dims| !dims[0].batch);
+        // Each element of the result is a sum over one row of the weight.
+        weight.map_or(0, |dims| count(&graph.ty(value).shape.0) * count(&dims[1..]))
+    };
+    let is_product = |value: &kiln_ir::ValueId| ["conv", "einsum"].contains(&graph.node(*value).op.name());
+    let products: Vec<_> = graph.order().into_iter().filter(is_product).collect();
+    assert_eq!(products.len(), 21);
+    assert_eq!(products.into_iter().map(multiplications).sum::<usize>(), 1_814_073_344);
+}
+
+/// N-43, P-03: nothing is padded, and the program ends in a ReLU.
+#[test]
+fn p_03_lenet() {
+    let training = |relu: bool| {
+        Training::new("lenet", LeNet5::new(10))
+            .max_batch(8)
+            .input("x", DType::F32, [BATCH, Dim::fixed(1), Dim::fixed(28), Dim::fixed(28)])
+            .predict(move |model, batch| {
+                let logits = model.forward(batch["x"]);
+                if relu { logits.relu() } else { logits }
+            })
+    };
+    let graph = training(false).trace().unwrap().predict.unwrap();
+    let types: Vec<String> = graph.order().into_iter().map(|value| graph.ty(value).to_string()).collect();
+    let steps = ["f32[B,6,24,24]", "f32[B,6,12,12]", "f32[B,16,8,8]", "f32[B,16,4,4]", "f32[B,256]", "f32[B,10]"];
+    let first = steps.map(|step| types.iter().position(|ty| ty == step).unwrap_or_else(|| panic!("{step}: {types:?}")));
+    assert!(first.is_sorted(), "{first:?}");
+
+    let (images, _) = kiln_tests::support::images(8, 28, 1);
+    let logits = |relu: bool| {
+        let mut trainer = kiln::Compiler::new().jit(&training(relu)).unwrap();
+        trainer.predict(&[(&images).into()]).unwrap().to_vec()
+    };
+    let (plain, with_relu) = (logits(false), logits(true));
+    assert!(plain.iter().any(|&logit| logit < 0.0));
+    assert_eq!(with_relu, plain.iter().map(|logit| logit.max(0.0)).collect::<Vec<_>>());
+}
+
 /// A new head, a new first layer: plain assignments.
 #[test]
 fn p_16_the_last_layer_is_replaced() {
@@ -164,6 +213,25 @@ fn p_10_strides_become_dilations() {
     let ResNet { conv1, bn1, maxpool, layer1, layer2, layer3, layer4, .. } = net;
     let all = Sequential::new((conv1, bn1, maxpool, layer1, layer2, layer3, layer4));
     assert_eq!(traced(all, 3, 64), "f32[B,2048,8,8]");
+}
+
+/// What the rewrite above makes is torchvision's `replace_stride_with_dilation`, but for the first block of each stage: that keeps the dilation before it.
+#[test]
+fn stages_dilate_instead_of_striding() {
+    let config = ResNetConfig::new(ResNetDepth::ResNet50);
+    let dilated = |replace| ResNet::new(ResNetConfig { replace_stride_with_dilation: replace, ..config });
+    let net = dilated([false, true, true]);
+    let step = |block: &Block| (block.conv2.window.stride[0], block.conv2.window.dilation[0]);
+    let steps = |layer: &Sequential<Vec<Block>>| layer.children.iter().map(step).collect::<Vec<_>>();
+    // torchvision.models.resnet50(replace_stride_with_dilation=[False, True, True])
+    assert_eq!(steps(&net.layer2), [(2, 1), (1, 1), (1, 1), (1, 1)]);
+    assert_eq!(steps(&net.layer3), [(1, 1), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2)]);
+    assert_eq!(steps(&net.layer4), [(1, 2), (1, 4), (1, 4)]);
+    assert_eq!(parameter_count(&net), 25_557_032);
+    let ResNet { conv1, bn1, maxpool, layer1, layer2, layer3, layer4, .. } = net;
+    let all = Sequential::new((conv1, bn1, maxpool, layer1, layer2, layer3, layer4));
+    assert_eq!(traced(all, 3, 64), "f32[B,2048,8,8]");
+    assert_eq!(traced(dilated([true; 3]), 3, 64), "f32[B,1000]");
 }
 
 /// Module paths tell the parts of a model, and freezing them leaves the rest.

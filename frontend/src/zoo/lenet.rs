@@ -6,6 +6,9 @@ use crate::Tensor;
 use crate::layers::{Conv2d, Linear};
 
 /// Images `[batch, 1, 28, 28]` → logits `[batch, classes]`: 28 → 24 → 12 → 8 → 4, 256 features, 44 426 parameters for ten classes.
+///
+/// The mission's program P-03 has a ReLU after the last layer too: `net.forward(x).relu()`. No logit is negative then, and a class whose logit is zero learns
+/// nothing from its sample, so that is not the model's own end.
 #[model(crate = crate)]
 pub struct LeNet5 {
     /// 1 → 6 channels.

@@ -17,6 +17,8 @@ pub struct ResNetConfig {
     pub classes: usize,
     /// Whether the stem is three 3x3 convolutions instead of one of 7x7, as in networks for segmentation: `conv1`, `bn1` to `conv3`, `bn3`.
     pub deep_stem: bool,
+    /// For each of the last three stages: whether it keeps the resolution and dilates its 3x3 convolutions instead. torchvision has it for bottlenecks alone.
+    pub replace_stride_with_dilation: [bool; 3],
 }
 
 /// The number of weighted layers.
@@ -80,6 +82,13 @@ pub struct Block {
     pub downsample: Option<Sequential<(Conv2d, BatchNorm2d)>>,
 }
 
+/// How a block's 3x3 convolution moves.
+#[derive(Clone, Copy)]
+struct Step {
+    stride: usize,
+    dilation: usize,
+}
+
 impl ResNetDepth {
     /// Blocks of each stage, and whether they are bottlenecks.
     fn blocks(self) -> ([usize; 4], bool) {
@@ -96,7 +105,8 @@ impl ResNetDepth {
 impl ResNetConfig {
     /// For colour images and 1000 classes.
     pub fn new(depth: ResNetDepth) -> ResNetConfig {
-        ResNetConfig { depth, channels: 3, classes: 1000, deep_stem: false }
+        let replace_stride_with_dilation = [false; 3];
+        ResNetConfig { depth, channels: 3, classes: 1000, deep_stem: false, replace_stride_with_dilation }
     }
 }
 
@@ -108,11 +118,17 @@ impl ResNet {
         let (counts, is_bottleneck) = config.depth.blocks();
         let deep = config.deep_stem;
         let mut channels = if deep { 128 } else { 64 };
+        let mut dilation = 1;
         let mut stage = |number: usize| {
             let width = 64 << number;
+            let keeps = number > 0 && config.replace_stride_with_dilation[number - 1];
+            let stage_stride = if number > 0 && !keeps { 2 } else { 1 };
+            // The first block of a stage still has the dilation of the stage before.
+            let first = Step { stride: stage_stride, dilation };
+            dilation *= if keeps { 2 } else { 1 };
             let blocks = (0..counts[number]).map(|block| {
-                let stride = if number > 0 && block == 0 { 2 } else { 1 };
-                let made = Block::new(channels, width, stride, is_bottleneck);
+                let step = if block == 0 { first } else { Step { stride: 1, dilation } };
+                let made = Block::new(channels, width, step, is_bottleneck);
                 channels = if is_bottleneck { 4 * width } else { width };
                 made
             });
@@ -157,12 +173,12 @@ impl ResNet {
 
 #[model(crate = crate)]
 impl Block {
-    fn new(inputs: usize, width: usize, stride: usize, is_bottleneck: bool) -> Block {
+    fn new(inputs: usize, width: usize, Step { stride, dilation }: Step, is_bottleneck: bool) -> Block {
         let outputs = if is_bottleneck { 4 * width } else { width };
-        let (first, second) = if is_bottleneck {
-            (conv(inputs, width, 1, 1), conv(width, width, 3, stride))
-        } else {
-            (conv(inputs, width, 3, stride), conv(width, width, 3, 1))
+        let dilated = |inputs, stride| conv(inputs, width, 3, stride).padding(dilation).dilation(dilation);
+        let (first, second) = match is_bottleneck {
+            true => (conv(inputs, width, 1, 1), dilated(width, stride)),
+            false => (dilated(inputs, stride), dilated(width, 1)),
         };
         let project = || Sequential::new((conv(inputs, outputs, 1, stride), BatchNorm2d::new(outputs)));
         Block {

@@ -1,8 +1,11 @@
 //! What of a file goes into a program: `load_state_dict`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use super::{Checkpoint, CheckpointError, Report, TensorSpec, match_names};
+use super::matching::match_names;
+use super::pattern::fits;
+use super::{Checkpoint, CheckpointError, Report, TensorSpec};
 
 /// How to load a checkpoint.
 ///
@@ -12,7 +15,8 @@ use super::{Checkpoint, CheckpointError, Report, TensorSpec, match_names};
 /// // A pretrained network with another head.
 /// let partial = Load { strict: false, exclude: vec!["fc".to_owned()], ..Load::default() };
 /// // The weights in `torch.save({'net': net.state_dict(), 'epoch': 3}, ..)` of a model in `DataParallel`.
-/// let nested = Load { key: Some("net".to_owned()), strip_prefix: Some("module.".to_owned()), ..Load::default() };
+/// let unwrapped = vec![("module.".to_owned(), String::new())];
+/// let nested = Load { key: Some("net".to_owned()), rename: unwrapped, ..Load::default() };
 /// # assert!(nested.strict && !partial.strict);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +26,12 @@ pub struct Load {
     pub strict: bool,
     /// The dict of a `torch.save` file that holds the tensors, where it has several.
     pub key: Option<String>,
-    /// What is taken off the front of the file's names.
-    pub strip_prefix: Option<String>,
-    /// Only tensors of these names, or below them: `layer1` is `layer1.0.weight` too. Empty: all.
+    /// What names in the file begin with, and what they begin with in the model instead. The first that fits a name is applied.
+    pub rename: Vec<(String, String)>,
+    /// Only tensors of these names; empty: all. In such a pattern `*` stands for any text, and the name of a module for everything in it: `layer1` is
+    /// `layer1.0.weight` too. It is about the model's names; an optimiser's state goes with its tensor.
     pub include: Vec<String>,
-    /// No tensors of these names, or below them.
+    /// No tensors of these names: they stay as they are in the model, and may be anything in the file.
     pub exclude: Vec<String>,
 }
 
@@ -35,16 +40,22 @@ pub struct Load {
 pub struct Loaded {
     /// Tensors of the model that the file lacks.
     pub missing: Vec<String>,
-    /// Tensors of the file that the model lacks.
+    /// Tensors of the file that the model lacks, under the file's names.
     pub unexpected: Vec<String>,
-    /// The free text that was saved with the tensors.
+    /// The free text that was saved with the tensors; of a `torch.save` file the numbers and texts beside them.
     pub metadata: BTreeMap<String, String>,
 }
+
+/// The steps of a batch normalisation, which PyTorch before 0.4.1 did not save, and which no later one misses then.
+const BATCH_NORM_STEPS: &str = "num_batches_tracked";
+
+/// What the names of the optimiser's state begin with, before those of the tensors that it belongs to.
+const OPTIMIZER: &str = "optimizer.";
 
 impl Default for Load {
     /// Strict, all of the file.
     fn default() -> Load {
-        Load { strict: true, key: None, strip_prefix: None, include: Vec::new(), exclude: Vec::new() }
+        Load { strict: true, key: None, rename: Vec::new(), include: Vec::new(), exclude: Vec::new() }
     }
 }
 
@@ -54,17 +65,29 @@ impl Load {
         Load { strict: false, ..Load::default() }
     }
 
-    /// Whether a tensor takes part.
+    /// Whether a tensor of the model takes part.
     pub(crate) fn selects(&self, name: &str) -> bool {
-        let covers = |pattern: &String| {
-            name.strip_prefix(&**pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
+        // What the optimiser remembers of a tensor goes with it.
+        let tensor = name.strip_prefix(OPTIMIZER).unwrap_or(name);
+        let covers = |pattern: &String| fits(pattern, tensor) || fits(pattern, name);
         (self.include.is_empty() || self.include.iter().any(covers)) && !self.exclude.iter().any(covers)
     }
 
-    /// The name of a file's tensor in the model.
-    fn renamed<'a>(&self, name: &'a str) -> &'a str {
-        self.strip_prefix.as_ref().and_then(|prefix| name.strip_prefix(&**prefix)).unwrap_or(name)
+    /// The model's name for a file's tensor, if there is a rule for it.
+    fn renamed(&self, name: &str) -> Option<String> {
+        self.rename.iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(&**from)?)))
+    }
+
+    /// The first pattern or prefix that fits nothing: it would have no effect, so it is a slip.
+    fn without_effect(&self, file: &[&str], model: &[&str]) -> Option<(&'static str, &str)> {
+        let renamed: Vec<String> = file.iter().filter_map(|name| self.renamed(name)).collect();
+        let names = || file.iter().chain(model).copied().chain(renamed.iter().map(String::as_str));
+        let idle = |pattern: &&String| !names().any(|name| fits(pattern, name));
+        let include = self.include.iter().find(idle).map(|pattern| ("include", &**pattern));
+        let exclude = || self.exclude.iter().find(idle).map(|pattern| ("exclude", &**pattern));
+        let unused = |(from, _): &&(String, String)| !file.iter().any(|name| name.starts_with(&**from));
+        let rename = || self.rename.iter().find(unused).map(|(from, _)| ("rename", &**from));
+        include.or_else(exclude).or_else(rename)
     }
 }
 
@@ -72,27 +95,65 @@ impl Checkpoint {
     /// Compares the file with what the program needs, and gives the file's name of each tensor that fits.
     ///
     /// # Errors
-    /// [`CheckpointError::Mismatch`] for another shape or dtype, and if `strict` for names that are missing or unexpected.
+    /// [`CheckpointError::Mismatch`] for another shape or dtype, and if `strict` for names that are missing or unexpected; [`CheckpointError::NoEffect`] and
+    /// [`CheckpointError::RenamedTwice`] for options that do not suit the file.
     pub fn check(
         &self,
         expected: &[TensorSpec],
         load: &Load,
     ) -> Result<(Report, BTreeMap<String, String>), CheckpointError> {
-        let selected: Vec<TensorSpec> = expected.iter().filter(|spec| load.selects(&spec.name)).cloned().collect();
-        let mut names = BTreeMap::new();
-        let found = self.tensors().filter_map(|mut tensor| {
-            let name = load.renamed(&tensor.name).to_owned();
-            let taken = load.selects(&name);
-            names.insert(name.clone(), tensor.name.to_string());
-            tensor.name = name.into();
-            taken.then_some(tensor)
-        });
-        let report = match_names(&selected, found.collect::<Vec<_>>());
+        let file: Vec<TensorSpec> = self.specs().collect();
+        let names: Vec<&str> = file.iter().map(|spec| &*spec.name).collect();
+        let needed: Vec<&str> = expected.iter().map(|spec| &*spec.name).collect();
+        if let Some((option, text)) = load.without_effect(&names, &needed) {
+            return Err(CheckpointError::NoEffect { path: self.path().to_owned(), option, text: text.to_owned() });
+        }
+        let (mut found, displaced) = self.renamed(file, load)?;
+        found.retain(|name, _| load.selects(name));
+        let has_steps = found.keys().any(|name| name.ends_with(BATCH_NORM_STEPS));
+        let may_lack =
+            |spec: &TensorSpec| !has_steps && spec.name.ends_with(BATCH_NORM_STEPS) && !found.contains_key(&spec.name);
+        let selected = expected.iter().filter(|spec| load.selects(&spec.name) && !may_lack(spec));
+        let selected: Vec<TensorSpec> = selected.cloned().collect();
+        let report = match_names(&selected, &found, &displaced);
         let fits = if load.strict { report.is_exact() } else { report.mismatched.is_empty() };
         if !fits {
             return Err(CheckpointError::Mismatch { path: self.path().to_owned(), report });
         }
-        names.retain(|name, _| selected.iter().any(|spec| spec.name == *name));
-        Ok((report, names))
+        let names = selected.into_iter().filter_map(|spec| {
+            let in_file = found.get(&spec.name)?.name.clone();
+            Some((spec.name, in_file))
+        });
+        Ok((report, names.collect()))
+    }
+
+    /// The file's tensors by their names in the model, and those whose names were taken by renamed ones.
+    fn renamed(
+        &self,
+        file: Vec<TensorSpec>,
+        load: &Load,
+    ) -> Result<(BTreeMap<String, TensorSpec>, Vec<TensorSpec>), CheckpointError> {
+        let (mut found, mut displaced, mut unchanged) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for spec in file {
+            let Some(name) = load.renamed(&spec.name) else {
+                unchanged.push(spec);
+                continue;
+            };
+            match found.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(spec)),
+                Entry::Occupied(place) => {
+                    let (path, name) = (self.path().to_owned(), place.key().clone());
+                    let (first, second) = (place.get().name.clone(), spec.name);
+                    return Err(CheckpointError::RenamedTwice { path, name, first, second });
+                }
+            }
+        }
+        for spec in unchanged {
+            match found.entry(spec.name.clone()) {
+                Entry::Vacant(place) => drop(place.insert(spec)),
+                Entry::Occupied(_) => displaced.push(spec),
+            }
+        }
+        Ok((found, displaced))
     }
 }

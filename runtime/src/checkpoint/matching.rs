@@ -1,5 +1,6 @@
 //! Comparing the tensors a program needs with those a file has; every difference is found before anything is reported.
 
+use super::renames::{self, Rename};
 use super::{Dtype, TensorView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,7 +21,7 @@ pub struct TensorSpec {
 pub struct Mismatch {
     /// What the program needs.
     pub expected: TensorSpec,
-    /// What the file has under the same name.
+    /// What the file has in its place.
     pub found: TensorSpec,
 }
 
@@ -33,26 +34,38 @@ pub struct Report {
     pub unexpected: Vec<String>,
     /// In both with different types or shapes; in the program's order.
     pub mismatched: Vec<Mismatch>,
+    /// What the names of the file may have been changed from.
+    pub renames: Vec<Rename>,
 }
 
-/// Compares by name.
-pub fn match_names<'a>(expected: &[TensorSpec], found: impl IntoIterator<Item = TensorView<'a>>) -> Report {
-    let found: BTreeMap<String, TensorSpec> =
-        found.into_iter().map(|tensor| (tensor.name.to_string(), TensorSpec::of(&tensor))).collect();
+/// Compares by name. `found` has the file's tensors by their names in the program, where their own names may be others; `displaced` are those that have none.
+pub(super) fn match_names(
+    expected: &[TensorSpec],
+    found: &BTreeMap<String, TensorSpec>,
+    displaced: &[TensorSpec],
+) -> Report {
     let needed: BTreeSet<&str> = expected.iter().map(|spec| spec.name.as_str()).collect();
-    let mut report = Report {
-        unexpected: found.keys().filter(|name| !needed.contains(name.as_str())).cloned().collect(),
-        ..Report::default()
-    };
+    let surplus = found.iter().filter(|(name, _)| !needed.contains(name.as_str())).map(|(_, spec)| spec);
+    let surplus: Vec<&TensorSpec> = surplus.chain(displaced).collect();
+    let mut report = Report { unexpected: surplus.iter().map(|spec| spec.name.clone()).collect(), ..Report::default() };
+    report.unexpected.sort_unstable();
+    let mut lacking = Vec::new();
     for spec in expected {
         match found.get(&spec.name) {
-            None => report.missing.push(spec.name.clone()),
-            Some(other) if other != spec => {
+            None => lacking.push(spec),
+            Some(other) if (other.dtype, &other.shape) != (spec.dtype, &spec.shape) => {
                 report.mismatched.push(Mismatch { expected: spec.clone(), found: other.clone() });
             }
             Some(_) => {}
         }
     }
+    report.missing = lacking.iter().map(|spec| spec.name.clone()).collect();
+    // Tensors of another type count on both sides: where layers were taken out, the names of others stand for the next ones.
+    let needed: Vec<&TensorSpec> =
+        lacking.into_iter().chain(report.mismatched.iter().map(|pair| &pair.expected)).collect();
+    let offered: Vec<&TensorSpec> =
+        surplus.into_iter().chain(report.mismatched.iter().map(|pair| &pair.found)).collect();
+    report.renames = renames::suggest(&needed, &offered);
     report
 }
 
@@ -74,21 +87,6 @@ impl Report {
     }
 }
 
-impl Report {
-    /// What stands before the names of one side and not of the other: `module.` of a model that was saved within `DataParallel`.
-    fn common_prefix(&self) -> Option<(&'static str, String)> {
-        let prefix = |short: &[String], long: &[String]| {
-            let first = short.first()?;
-            let prefix =
-                long.iter().find_map(|name| name.strip_suffix(&**first).filter(|prefix| prefix.ends_with('.')))?;
-            let explains = short.iter().all(|name| long.contains(&format!("{prefix}{name}")));
-            explains.then(|| prefix.to_owned())
-        };
-        let of_file = prefix(&self.missing, &self.unexpected).map(|found| ("the file's names", found));
-        of_file.or_else(|| prefix(&self.unexpected, &self.missing).map(|found| ("the model's names", found)))
-    }
-}
-
 /// One line per kind of name difference and one per wrong tensor.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +105,14 @@ impl fmt::Display for Report {
             };
             lines.push(format!("  {what} of `{}`: the model has {expected}, the file has {found}", expected.name));
         }
-        lines.extend(self.common_prefix().map(|(whose, prefix)| format!("  help: {whose} begin with `{prefix}`")));
+        if !self.renames.is_empty() {
+            let pair = |rename: &Rename| {
+                let tensors = if rename.tensors == 1 { "tensor" } else { "tensors" };
+                format!("`{}` to `{}` ({} {tensors})", rename.from, rename.to, rename.tensors)
+            };
+            let pairs: Vec<String> = self.renames.iter().map(pair).collect();
+            lines.push(format!("  help: names seem to have changed; `rename` {}", pairs.join(", ")));
+        }
         f.write_str(&lines.join("\n"))
     }
 }

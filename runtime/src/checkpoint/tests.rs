@@ -218,25 +218,76 @@ fn only_strict_matching_minds_missing_and_unexpected_names() {
     assert!(matches!(checkpoint.check(&wrong, &Load::partial()), Err(CheckpointError::Mismatch { .. })));
 }
 
+/// MO-32, MO-34: a shape counts without `strict` too, unless it is excluded.
 #[test]
 fn parts_of_a_file_under_other_names() {
     let (_folder, path) = folder_with(&[("module.fc.weight", &[2, 3]), ("module.conv.weight", &[4])]);
     let checkpoint = load(&path).unwrap();
     let needed = [spec("fc.weight", &[5, 3]), spec("conv.weight", &[4])];
-    let message = checkpoint.check(&needed, &Load::default()).unwrap_err().to_string();
-    assert!(message.ends_with("help: the file's names begin with `module.`"), "{message}");
+    let unwrapped = Load { rename: vec![pair("module.", "")], ..Load::partial() };
+    let message = checkpoint.check(&needed, &unwrapped).unwrap_err().to_string();
+    assert!(message.ends_with("shape of `fc.weight`: the model has f32[5,3], the file has f32[2,3]"), "{message}");
 
-    let strip_prefix = Some("module.".to_owned());
-    let stripped = Load { strip_prefix: strip_prefix.clone(), ..Load::partial() };
-    let message = checkpoint.check(&needed, &stripped).unwrap_err().to_string();
-    assert!(message.contains("shape of `fc.weight`"), "a wrong shape is an error although it is not strict: {message}");
-
-    let headless = Load { exclude: vec!["fc".to_owned()], strip_prefix, ..Load::default() };
+    let headless = Load { exclude: vec!["fc".to_owned()], strict: true, ..unwrapped.clone() };
     let (report, names) = checkpoint.check(&needed, &headless).unwrap();
     assert!(report.is_exact());
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), [("conv.weight".to_owned(), "module.conv.weight".to_owned())]);
-    let only = Load { include: vec!["module.conv".to_owned()], ..Load::default() };
-    assert_eq!(checkpoint.check(&[], &only).unwrap_err().to_string().lines().count(), 2);
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [pair("conv.weight", "module.conv.weight")]);
+    let only = Load { include: vec!["conv*".to_owned()], ..unwrapped.clone() };
+    assert!(checkpoint.check(&needed, &only).unwrap().0.is_exact());
+
+    let slips = [
+        (Load { exclude: vec!["head".to_owned()], ..Load::default() }, "`exclude` has `head`, which fits no name"),
+        (Load { include: vec!["f*x".to_owned()], ..Load::default() }, "`include` has `f*x`, which fits no name"),
+        (Load { rename: vec![pair("net.", "")], ..Load::default() }, "`rename` has `net.`, which fits no name"),
+        (
+            Load { rename: vec![pair("module.fc.", "a."), pair("module.conv.", "a.")], ..Load::default() },
+            "`rename` makes `a.weight` of both `module.conv.weight` and `module.fc.weight`",
+        ),
+    ];
+    for (options, said) in slips {
+        let message = checkpoint.check(&needed, &options).unwrap_err().to_string();
+        assert!(message.contains(said), "{message}");
+    }
+}
+
+/// MO-33: what is renamed in a report can be renamed while loading.
+#[test]
+fn a_report_says_what_may_have_been_renamed() {
+    let wrapped = folder_with(&[("module.fc.weight", &[2, 3]), ("module.conv.weight", &[4])]);
+    let needed = [spec("fc.weight", &[2, 3]), spec("conv.weight", &[4])];
+    let message = load(&wrapped.1).unwrap().check(&needed, &Load::default()).unwrap_err().to_string();
+    assert!(message.ends_with("help: names seem to have changed; `rename` `module.` to `` (2 tensors)"), "{message}");
+
+    // A `Sequential` from which layer 1 was taken.
+    let (_folder, path) =
+        folder_with(&[("0.weight", &[2]), ("1.weight", &[3]), ("2.weight", &[4]), ("10.weight", &[5])]);
+    let file = load(&path).unwrap();
+    let needed = [spec("0.weight", &[2]), spec("1.weight", &[4]), spec("2.weight", &[5])];
+    let Err(CheckpointError::Mismatch { report, .. }) = file.check(&needed, &Load::partial()) else {
+        panic!("the shapes are others")
+    };
+    let rename: Vec<_> = report.renames.into_iter().map(|rename| (rename.from, rename.to)).collect();
+    assert_eq!(rename, [pair("2.", "1."), pair("10.", "2.")]);
+    let (report, names) = file.check(&needed, &Load { rename, ..Load::partial() }).unwrap();
+    assert_eq!((report.missing, report.unexpected), (vec![], vec!["1.weight".to_owned()]));
+    let expected = [pair("0.weight", "0.weight"), pair("1.weight", "2.weight"), pair("2.weight", "10.weight")];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// PyTorch before 0.4.1 saved no steps, and later ones load its files.
+#[test]
+fn old_batch_norms_have_no_steps() {
+    let steps = TensorSpec::new("bn.num_batches_tracked", Dtype::I64, &[]);
+    let needed = [spec("bn.weight", &[2]), steps];
+    let (_folder, old) = folder_with(&[("bn.weight", &[2])]);
+    assert!(load(&old).unwrap().check(&needed, &Load::default()).unwrap().0.is_exact());
+    let (_folder, other) = folder_with(&[("bn.weight", &[2]), ("bn2.num_batches_tracked", &[])]);
+    let report = load(&other).unwrap().check(&needed, &Load::partial()).unwrap().0;
+    assert_eq!(report.missing, ["bn.num_batches_tracked"]);
+}
+
+fn pair(from: &str, to: &str) -> (String, String) {
+    (from.to_owned(), to.to_owned())
 }
 
 fn spec(name: &str, shape: &[usize]) -> TensorSpec {

@@ -16,11 +16,10 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use safetensors::Dtype;
-
 use archive::Archive;
 use machine::Machine;
 pub use object::Torch;
+pub use tensor::TorchTensor;
 
 /// How a zip archive begins.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -62,17 +61,6 @@ pub enum TorchError {
     },
 }
 
-/// One tensor of a file: contiguous, little-endian.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TorchTensor {
-    /// The element type.
-    pub dtype: Dtype,
-    /// The shape.
-    pub shape: Vec<usize>,
-    /// The elements, row-major.
-    pub bytes: Vec<u8>,
-}
-
 /// Whether a file is one of `torch.save`, of any version.
 pub(super) fn is_torch(file: &[u8]) -> bool {
     file.starts_with(ZIP) || file.starts_with(LEGACY)
@@ -88,46 +76,64 @@ pub fn read(file: &[u8]) -> Result<Torch, TorchError> {
     }
     let archive = Archive::open(file)?;
     let pickle = archive.entry("data.pkl")?;
-    Machine::new(&pickle, &archive).run()
+    Machine::new(pickle, &archive).run()
 }
 
 /// The tensors of the dict `key` (parts joined by dots), or of the file itself, or of the only dict in it that has any.
 ///
 /// # Errors
 /// [`TorchError::Key`].
-pub fn tensors(object: Torch, key: Option<&str>) -> Result<BTreeMap<String, TorchTensor>, TorchError> {
-    let found = dicts(&object, "");
-    let fault = |reason: String| TorchError::Key { reason, found: found.clone() };
-    let chosen = match (key, found.as_slice()) {
-        (Some(key), _) if found.iter().any(|name| name == key) => key.to_owned(),
-        (Some(key), _) => return Err(fault(format!("`{key}` is no dict with tensors"))),
+pub fn tensors(object: &Torch, key: Option<&str>) -> Result<BTreeMap<String, TorchTensor>, TorchError> {
+    let dicts = dicts(object, "");
+    let fault = |reason: String| {
+        let found = dicts.iter().map(|(path, _)| path.clone()).collect();
+        TorchError::Key { reason, found }
+    };
+    let chosen = match (key, dicts.as_slice()) {
+        (Some(key), _) => match dicts.iter().find(|(path, _)| path == key) {
+            Some((_, chosen)) => chosen,
+            None => return Err(fault(format!("`{key}` is no dict with tensors"))),
+        },
         (None, []) => return Err(fault("it holds no dict with tensors".to_owned())),
-        (None, [first, ..]) if first.is_empty() => String::new(),
-        (None, [only]) => only.clone(),
+        (None, [(path, chosen), ..]) if path.is_empty() => chosen,
+        (None, [(_, only)]) => only,
         (None, _) => return Err(fault("it holds several dicts with tensors".to_owned())),
     };
-    let mut dict = object;
-    for part in chosen.split('.').filter(|part| !part.is_empty()) {
-        let Torch::Dict(entries) = dict else { break };
-        dict = entries.into_iter().find(|(name, _)| name == part).map_or(Torch::None, |(_, value)| value);
-    }
-    let Torch::Dict(entries) = dict else { return Ok(BTreeMap::new()) };
-    let tensor = |(name, value)| if let Torch::Tensor(tensor) = value { Some((name, tensor)) } else { None };
-    Ok(entries.into_iter().filter_map(tensor).collect())
+    let tensor = |(name, value): &(String, Torch)| match value {
+        Torch::Tensor(tensor) => Some((name.clone(), tensor.clone())),
+        _ => None,
+    };
+    Ok(chosen.iter().filter_map(tensor).collect())
 }
 
-/// The paths of the dicts that hold tensors themselves; the empty one is the object's own.
-fn dicts(object: &Torch, path: &str) -> Vec<String> {
+/// The numbers and texts that stand in a dict beside the tensors, such as `epoch`, as text.
+pub fn metadata(object: &Torch) -> BTreeMap<String, String> {
+    let Torch::Dict(entries) = object else { return BTreeMap::new() };
+    let text = |value: &Torch| match value {
+        Torch::Bool(value) => Some(value.to_string()),
+        Torch::Int(value) => Some(value.to_string()),
+        Torch::Float(value) => Some(format!("{value:?}")),
+        Torch::Text(value) => Some(value.clone()),
+        _ => None,
+    };
+    entries.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+}
+
+type Entries = [(String, Torch)];
+
+/// The dicts that hold tensors themselves, by their paths; the empty one is the object's own.
+fn dicts<'a>(object: &'a Torch, path: &str) -> Vec<(String, &'a Entries)> {
     let Torch::Dict(entries) = object else { return Vec::new() };
     let has_tensors = entries.iter().any(|(_, value)| matches!(value, Torch::Tensor(_)));
     let below = entries.iter().flat_map(|(name, value)| {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         dicts(value, &path)
     });
-    has_tensors.then(|| path.to_owned()).into_iter().chain(below).collect()
+    has_tensors.then(|| (path.to_owned(), entries.as_slice())).into_iter().chain(below).collect()
 }
 
 fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let shown = names.iter().map(|name| if name.is_empty() { "its own".to_owned() } else { format!("`{name}`") });
+    let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }

@@ -1,17 +1,15 @@
 //! The stack machine of pickles, with the instructions that `torch.save` uses.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::archive::Archive;
-use super::object::{Global, Id, Object, Storage};
-use super::{Torch, TorchError, tensor};
+use super::object::{Global, Id, Object};
+use super::tensor::{Storage, TorchTensor};
+use super::{Torch, TorchError};
 
 /// How deep containers may be nested: what PyTorch saves is not.
 const MAX_DEPTH: usize = 64;
-
-/// How many parts a file may have: shared containers could otherwise unfold without end.
-const MAX_PARTS: usize = 1 << 24;
 
 /// A run over one pickle.
 pub(super) struct Machine<'a> {
@@ -23,7 +21,7 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which a list of arguments began.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Id>,
-    storages: BTreeMap<String, Rc<Storage>>,
+    storages: BTreeMap<String, Arc<Storage>>,
     parts: usize,
 }
 
@@ -280,8 +278,8 @@ impl<'a> Machine<'a> {
         let storage = match self.storages.get(&key) {
             Some(storage) => storage.clone(),
             None => {
-                let bytes = self.archive.entry(&format!("data/{key}"))?;
-                Rc::new(Storage { key: key.clone(), dtype, bytes })
+                let bytes = self.archive.entry(&format!("data/{key}"))?.to_vec();
+                Arc::new(Storage { key: key.clone(), dtype, bytes })
             }
         };
         self.storages.insert(key, storage.clone());
@@ -318,7 +316,7 @@ impl<'a> Machine<'a> {
                 };
                 let storage = storage.clone();
                 let (offset, shape, stride) = (self.count(offset)?, self.counts(shape)?, self.counts(stride)?);
-                let tensor = tensor::view(&storage, offset, &shape, &stride)?;
+                let tensor = TorchTensor::new(storage, offset, shape, stride)?;
                 self.push_plain(Torch::Tensor(tensor))
             }
             _ => Err(self.fault("a call with other arguments than PyTorch's")),
@@ -339,7 +337,8 @@ impl<'a> Machine<'a> {
     /// An object as a value of its own.
     fn finished(&mut self, id: Id, depth: usize) -> Step<Torch> {
         self.parts += 1;
-        if depth > MAX_DEPTH || self.parts > MAX_PARTS {
+        // A part takes at least a byte, unless it belongs to a container that several others share: those could unfold without end.
+        if depth > MAX_DEPTH || self.parts > self.pickle.len() {
             return Err(self.fault("containers within containers without end"));
         }
         match self.objects[id].clone() {

@@ -1,10 +1,11 @@
 //! What a pickle makes: plain values, and on the way there the names and storages that tensors are made of.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use safetensors::Dtype;
 
-use super::{TorchError, TorchTensor};
+use super::TorchError;
+use super::tensor::{Storage, TorchTensor};
 
 /// A value of a file. Keys of dicts are text; numbers, as in an optimiser's state, are written out.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,15 +35,7 @@ pub(super) enum Object {
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
-    Storage(Rc<Storage>),
-}
-
-/// The elements that tensors are views of.
-#[derive(Debug)]
-pub(super) struct Storage {
-    pub(super) key: String,
-    pub(super) dtype: Dtype,
-    pub(super) bytes: Vec<u8>,
+    Storage(Arc<Storage>),
 }
 
 /// The names that a pickle may use.

@@ -1,74 +1,108 @@
-//! A tensor out of its storage: PyTorch saves views as they are, with offset and strides.
+//! A tensor as a view of its storage: PyTorch saves views as they are, with offset and strides.
 
-use super::object::Storage;
-use super::{TorchError, TorchTensor};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-/// The elements of a view, row-major.
-pub(super) fn view(
-    storage: &Storage,
-    offset: usize,
-    shape: &[usize],
-    stride: &[usize],
-) -> Result<TorchTensor, TorchError> {
-    let key = &storage.key;
-    let fault = |reason: String| TorchError::Tensor(format!("a tensor of storage `{key}` {reason}"));
-    if shape.len() != stride.len() {
-        return Err(fault(format!("has the shape {shape:?} and the strides {stride:?}")));
-    }
-    let size = storage.dtype.bitsize() / 8;
-    let held = storage.bytes.len() / size;
-    let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
-    let last = shape
-        .iter()
-        .zip(stride)
-        .try_fold(offset, |last, (&extent, &step)| last.checked_add(extent.saturating_sub(1).checked_mul(step)?));
-    let (count, last) = match (count, last) {
-        (Some(0), _) => (0, 0),
-        (Some(count), Some(last)) if last < held => (count, last),
-        _ => return Err(fault(format!("of shape {shape:?} goes beyond its {held} elements"))),
-    };
-    let is_contiguous = last + 1 == offset + count;
-    let dense = shape
-        .iter()
-        .zip(stride)
-        .rev()
-        .try_fold(1, |expected, (&extent, &step)| (extent == 1 || step == expected).then_some(expected * extent));
-    let bytes = if count == 0 {
-        Vec::new()
-    } else if is_contiguous && dense.is_some() {
-        storage.bytes[offset * size..(offset + count) * size].to_vec()
-    } else {
-        // An expanded tensor has more elements than its storage, so the room is bounded by what can be read in time, not by the file.
-        gathered(storage, offset, shape, stride, count, size).ok_or_else(|| fault(format!("has {count} elements")))?
-    };
-    Ok(TorchTensor { dtype: storage.dtype, shape: shape.to_vec(), bytes })
+use safetensors::Dtype;
+
+use super::TorchError;
+
+/// The bytes that a tensor may have which shows elements of its storage more than once (`expand`): a small file could otherwise ask for any amount of memory.
+const MAX_EXPANDED_BYTES: usize = 1 << 30;
+
+/// The elements that tensors are views of.
+#[derive(Debug, PartialEq)]
+pub(super) struct Storage {
+    pub(super) key: String,
+    pub(super) dtype: Dtype,
+    pub(super) bytes: Vec<u8>,
 }
 
-/// Elements one by one; `None` for more than a model can have.
-fn gathered(
-    storage: &Storage,
+/// One tensor of a file. Tensors may share their elements, which are copied only when they are not in the order of the shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TorchTensor {
+    storage: Arc<Storage>,
+    /// Of the first element.
     offset: usize,
-    shape: &[usize],
-    stride: &[usize],
-    count: usize,
-    size: usize,
-) -> Option<Vec<u8>> {
-    const MAX_ELEMENTS: usize = 1 << 32;
-    if count > MAX_ELEMENTS {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(count.min(storage.bytes.len()) * size);
-    let mut index = vec![0; shape.len()];
-    for _ in 0..count {
-        let at = offset + index.iter().zip(stride).map(|(&i, &step)| i * step).sum::<usize>();
-        bytes.extend_from_slice(&storage.bytes[at * size..(at + 1) * size]);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
+    shape: Vec<usize>,
+    strides: Vec<usize>,
+}
+
+impl TorchTensor {
+    /// A view that lies within its storage.
+    pub(super) fn new(
+        storage: Arc<Storage>,
+        offset: usize,
+        shape: Vec<usize>,
+        strides: Vec<usize>,
+    ) -> Result<TorchTensor, TorchError> {
+        let fault = |reason: String| Err(TorchError::Tensor(format!("a tensor of storage `{}` {reason}", storage.key)));
+        if shape.len() != strides.len() {
+            return fault(format!("has the shape {shape:?} and the strides {strides:?}"));
         }
+        if !shape.contains(&0) {
+            let size = storage.dtype.bitsize() / 8;
+            let held = storage.bytes.len() / size;
+            let axes = || shape.iter().zip(&strides);
+            let last =
+                axes().try_fold(offset, |last, (&extent, &step)| last.checked_add((extent - 1).checked_mul(step)?));
+            if last.is_none_or(|last| last >= held) {
+                return fault(format!("of shape {shape:?} goes beyond its {held} elements"));
+            }
+            let bytes = shape.iter().try_fold(size, |bytes, &extent| bytes.checked_mul(extent));
+            if bytes.is_none_or(|bytes| bytes > MAX_EXPANDED_BYTES.max(storage.bytes.len())) {
+                return fault(format!(
+                    "of shape {shape:?} repeats its {held} elements too often: save it `contiguous()`"
+                ));
+            }
+        }
+        Ok(TorchTensor { storage, offset, shape, strides })
     }
-    Some(bytes)
+
+    /// The element type.
+    pub fn dtype(&self) -> Dtype {
+        self.storage.dtype
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The elements, row-major and little-endian.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        if self.shape.contains(&0) {
+            return Cow::Borrowed(&[]);
+        }
+        let size = self.dtype().bitsize() / 8;
+        let count: usize = self.shape.iter().product();
+        let at = |element: usize| element * size..(element + 1) * size;
+        if self.is_contiguous() {
+            return Cow::Borrowed(&self.storage.bytes[self.offset * size..(self.offset + count) * size]);
+        }
+        let mut bytes = Vec::with_capacity(count * size);
+        let mut index = vec![0; self.shape.len()];
+        for _ in 0..count {
+            let element = self.offset + index.iter().zip(&self.strides).map(|(&i, &step)| i * step).sum::<usize>();
+            bytes.extend_from_slice(&self.storage.bytes[at(element)]);
+            for axis in (0..index.len()).rev() {
+                index[axis] += 1;
+                if index[axis] < self.shape[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    /// Whether the elements lie in the order of the shape. The view lies within its storage, so the products do not overflow.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&extent, &step)| {
+            let fits = extent == 1 || step == expected;
+            expected *= extent;
+            fits
+        })
+    }
 }
