@@ -48,6 +48,9 @@ pub struct Rates {
     pub initial_lr: Vec<f64>,
 }
 
+/// What an epoch's rate is multiplied by.
+pub type Factor = Box<dyn Fn(u64) -> f64 + Send + Sync>;
+
 /// A schedule and how far it is.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -141,7 +144,7 @@ impl Schedule {
     }
 
     /// `LambdaLR` with a function a group.
-    pub fn lambda_lr_each(factors: Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>) -> Schedule {
+    pub fn lambda_lr_each(factors: Vec<Factor>) -> Schedule {
         Schedule::of(Kind::Decay(Decay::lambda(factors)))
     }
 
@@ -151,7 +154,7 @@ impl Schedule {
     }
 
     /// `MultiplicativeLR` with a function a group.
-    pub fn multiplicative_lr_each(factors: Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>) -> Schedule {
+    pub fn multiplicative_lr_each(factors: Vec<Factor>) -> Schedule {
         Schedule::of(Kind::Decay(Decay::multiplicative(factors)))
     }
 

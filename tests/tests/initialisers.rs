@@ -11,7 +11,7 @@ fn n_33_gains() {
         ("conv2d", 1.0),
         ("sigmoid", 1.0),
         ("tanh", 5.0 / 3.0),
-        ("relu", 1.414_213_562),
+        ("relu", std::f64::consts::SQRT_2),
         ("selu", 0.75),
     ];
     for (word, expected) in gains {

@@ -75,9 +75,8 @@ fn accumulated_batches_are_one_large_one() {
             assert_eq!(weights(&parts), start, "nothing changes before the last batch");
             parts.train_step(&[x.into(), y.into()]).unwrap();
         }
-        let join =
-            |of: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| batches.iter().flat_map(of).copied().collect::<Vec<f32>>();
-        let (x, y) = (join(|batch| &batch.0), join(|batch| &batch.1));
+        let x: Vec<f32> = batches.iter().flat_map(|(x, _)| x).copied().collect();
+        let y: Vec<f32> = batches.iter().flat_map(|(_, y)| y).copied().collect();
         whole.train_step(&[(&x).into(), (&y).into()]).unwrap();
         assert!(close(&weights(&parts), &weights(&whole)), "update {update}");
     }

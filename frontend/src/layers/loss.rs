@@ -200,9 +200,9 @@ losses! {
 
 /// A weight in the input's dtype.
 #[track_caller]
+#[expect(clippy::manual_map, reason = "a closure would hide the caller's place from `#[track_caller]`")]
 fn constant(weight: &Option<Vec<f64>>, input: Tensor) -> Option<Tensor> {
     let dtype = if input.dtype().is_float() { input.dtype() } else { DType::F32 };
-    // A closure would hide the caller's place from `#[track_caller]`.
     match weight {
         Some(weight) => Some(Tensor::table(weight.iter().copied(), &[weight.len()], dtype)),
         None => None,

@@ -60,6 +60,6 @@ impl GradScaler {
         let grown = where_(grown.isfinite(), grown, scale);
         let next_scale = where_(found_inf, scale * self.backoff_factor, where_(grows, grown, scale));
         let restarts = found_inf.logical_or(grows);
-        [(scale, next_scale), (tracker, where_(restarts, tracker * 0, successful))]
+        [(scale, next_scale), (tracker, where_(restarts, tracker.zeros_like(), successful))]
     }
 }

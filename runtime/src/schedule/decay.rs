@@ -4,9 +4,9 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ScheduleError, ensure};
+use super::{Factor, ScheduleError, ensure};
 
-type Factors = Arc<Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>>;
+type Factors = Arc<Vec<Factor>>;
 
 /// The formulas, by the names of `torch.optim.lr_scheduler`.
 #[derive(Clone)]
@@ -23,11 +23,11 @@ pub(super) enum Decay {
 }
 
 impl Decay {
-    pub(super) fn lambda(factors: Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>) -> Decay {
+    pub(super) fn lambda(factors: Vec<Factor>) -> Decay {
         Decay::Lambda(Arc::new(factors))
     }
 
-    pub(super) fn multiplicative(factors: Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>) -> Decay {
+    pub(super) fn multiplicative(factors: Vec<Factor>) -> Decay {
         Decay::Multiplicative(Arc::new(factors))
     }
 

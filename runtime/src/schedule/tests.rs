@@ -101,7 +101,7 @@ fn a_schedule_goes_on_where_it_was() {
 fn what_does_not_fit_is_refused() {
     let said = |mut schedule: Schedule, mut rates: Rates| schedule.start(&mut rates).unwrap_err().to_string();
     assert_eq!(said(Schedule::step_lr(0, 0.1), rates(&[1.0])), "StepLR needs step_size > 0: found 0");
-    let two: Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>> = vec![Box::new(|_| 1.0), Box::new(|_| 1.0)];
+    let two: Vec<Factor> = vec![Box::new(|_| 1.0), Box::new(|_| 1.0)];
     assert_eq!(
         said(Schedule::lambda_lr_each(two), rates(&[1.0, 1.0, 1.0])),
         "LambdaLR needs one lr_lambda a parameter group: there are 3 groups and 2 values"

@@ -1,7 +1,7 @@
 //! `torch.optim.lr_scheduler`: the rate of each parameter group at each step.
 
 use kiln::runtime::schedule::{
-    Anneal, Better, CyclicLr, CyclicMode, OneCycleLr, Rates, ReduceLrOnPlateau, Schedule, Threshold,
+    Anneal, Better, CyclicLr, CyclicMode, Factor, OneCycleLr, Rates, ReduceLrOnPlateau, Schedule, Threshold,
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -104,7 +104,7 @@ fn of(described: &Described) -> Result<Schedule, Unsupported> {
 
 impl Arguments<'_> {
     /// `lr_lambda`: an expression, or one a group.
-    fn lambdas(&mut self) -> Result<Vec<Box<dyn Fn(u64) -> f64 + Send + Sync>>, Unsupported> {
+    fn lambdas(&mut self) -> Result<Vec<Factor>, Unsupported> {
         let texts = self.take("lr_lambda", Vec::new(), |json| match json {
             Json::String(text) => Some(vec![text.clone()]),
             Json::Array(texts) => texts.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
@@ -113,7 +113,7 @@ impl Arguments<'_> {
         let lambda = |text: String| {
             expression::evaluate(&text, 1.0)?;
             let at = move |epoch: u64| expression::evaluate(&text, epoch as f64).unwrap_or(f64::NAN);
-            Ok(Box::new(at) as Box<dyn Fn(u64) -> f64 + Send + Sync>)
+            Ok(Box::new(at) as Factor)
         };
         texts.into_iter().map(lambda).collect()
     }
