@@ -1,7 +1,7 @@
 //! Times whole training steps (forward, loss, backward, update) on synthetic data: one line of JSON a workload, with the fields that the
 //! PyTorch side prints, and how long the compiler took.
 //!
-//! `cargo bench --bench train_step -- lenet mlp --seconds 6`; threads by `KILN_THREADS`.
+//! `cargo bench --bench train_step -- lenet mlp --seconds 6`; threads by `KILN_THREADS`. `--detect-anomaly` times programs whose every value is looked at.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -15,11 +15,13 @@ const CLASSES: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut seconds = 6.0;
+    let mut compiler = Compiler::new();
     let mut workloads = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seconds" => seconds = arguments.next().ok_or("--seconds needs a number")?.parse()?,
+            "--detect-anomaly" => compiler = compiler.detect_anomaly(true),
             // What `cargo bench` adds for harnesses of its own.
             "--bench" => {}
             workload => workloads.push(workload.to_owned()),
@@ -29,14 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         workloads = vec!["mlp".to_owned(), "lenet".to_owned()];
     }
     for workload in workloads {
-        run(&workload, Duration::from_secs_f64(seconds))?;
+        run(&workload, &compiler, Duration::from_secs_f64(seconds))?;
     }
     Ok(())
 }
 
-fn run(workload: &str, duration: Duration) -> Result<(), Box<dyn Error>> {
+fn run(workload: &str, compiler: &Compiler, duration: Duration) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let compiler = Compiler::new();
     let (compiled, features) = match workload {
         "mlp" => (compiler.compile(&models::mlp::mlp())?, 784),
         "lenet" => (compiler.compile(&models::lenet::lenet())?, 784),
@@ -44,9 +45,9 @@ fn run(workload: &str, duration: Duration) -> Result<(), Box<dyn Error>> {
         other => return Err(format!("there is no workload `{other}`: mlp, lenet, digits").into()),
     };
     let batch = compiled.program.max_batch.min(BATCH);
-    compiled.object(&compiler)?;
+    compiled.object(compiler)?;
     let compile = start.elapsed();
-    let mut trainer = compiled.jit(&compiler)?;
+    let mut trainer = compiled.jit(compiler)?;
 
     let mut random = Philox4x32::new(0, 0);
     let x: Vec<f32> = (0..batch * features).map(|_| random.normal_f32()).collect();

@@ -1,5 +1,6 @@
 //! `programs/resnet`: a small ResNet of basic blocks with batch normalisation, under torchvision's names.
 
+use kiln::Visitor;
 use kiln::prelude::*;
 use serde::Deserialize;
 
@@ -39,16 +40,12 @@ impl BasicBlock {
     }
 }
 
-/// A 3x3 stem, up to four stages that double the width, and a linear head, on 3x32x32 images.
-#[model]
+/// A 3x3 stem, stages that double the width, and a linear head, on 3x32x32 images. The stages are called `layer1`, `layer2`, ….
 pub struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm2d,
     maxpool: Option<MaxPool2d>,
-    layer1: Vec<BasicBlock>,
-    layer2: Vec<BasicBlock>,
-    layer3: Vec<BasicBlock>,
-    layer4: Vec<BasicBlock>,
+    stages: Vec<Vec<BasicBlock>>,
     fc: Linear,
 }
 
@@ -68,41 +65,48 @@ impl Default for ResNetConfig {
     }
 }
 
-#[model]
 impl ResNet {
     /// From the arguments of the Python class.
     pub fn new(config: &ResNetConfig) -> Result<ResNet, Unsupported> {
-        if config.blocks.len() > 4 {
-            return Err(Unsupported(format!("{} stages", config.blocks.len())));
-        }
         let mut width = config.width;
-        let mut stage = |number: usize| {
+        let mut stages = Vec::new();
+        for (number, &count) in config.blocks.iter().enumerate() {
             let to = config.width << number;
             let block = |index: usize| {
                 let from = if index == 0 { width } else { to };
                 BasicBlock::new(from, to, if number > 0 && index == 0 { 2 } else { 1 })
             };
-            let count = config.blocks.get(number).copied().unwrap_or(0);
-            let blocks: Vec<BasicBlock> = (0..count).map(block).collect();
-            width = if count > 0 { to } else { width };
-            blocks
-        };
+            stages.push((0..count).map(block).collect());
+            width = to;
+        }
         Ok(ResNet {
             conv1: Conv2d::new(3, config.width, 3).padding(1).bias(false),
             bn1: BatchNorm2d::new(config.width),
             maxpool: config.maxpool.then(|| MaxPool2d::new(3).stride(2).padding(1)),
-            layer1: stage(0),
-            layer2: stage(1),
-            layer3: stage(2),
-            layer4: stage(3),
+            stages,
             fc: Linear::new(width, config.classes),
         })
     }
+}
+
+impl Module for ResNet {
+    fn visit(&self, visitor: &mut dyn Visitor) {
+        visitor.child("conv1", &self.conv1);
+        visitor.child("bn1", &self.bn1);
+        for (number, stage) in self.stages.iter().enumerate() {
+            visitor.child(&format!("layer{}", number + 1), stage);
+        }
+        visitor.child("fc", &self.fc);
+    }
+}
+
+impl Forward<Tensor> for ResNet {
+    type Output = Tensor;
 
     /// The logits.
-    pub fn forward(&self, x: Tensor) -> Tensor {
-        let x = self.maxpool(self.bn1(self.conv1(x)).relu());
-        let x = self.layer4(self.layer3(self.layer2(self.layer1(x))));
-        self.fc(x.mean(&[2, 3], false))
+    fn forward(&self, x: Tensor) -> Tensor {
+        let x = self.maxpool.forward(self.bn1.forward(self.conv1.forward(x)).relu());
+        let x = self.stages.iter().fold(x, |x, stage| stage.forward(x));
+        self.fc.forward(x.mean(&[2, 3], false))
     }
 }
