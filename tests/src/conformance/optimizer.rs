@@ -110,6 +110,15 @@ impl<'a> Arguments<'a> {
         self.take(name, Vec::new(), |json| json.as_array()?.iter().map(Json::as_u64).collect())
     }
 
+    /// One number for all axes, or one each.
+    pub(super) fn per_axis<const N: usize>(&mut self, name: &str, default: usize) -> Result<[usize; N], Unsupported> {
+        let count = |json: &Json| json.as_u64().map(|count| count as usize);
+        self.take(name, [default; N], |json| match json.as_array() {
+            Some(each) => each.iter().map(count).collect::<Option<Vec<usize>>>()?.try_into().ok(),
+            None => Some([count(json)?; N]),
+        })
+    }
+
     fn pair(&mut self, name: &str, default: (f64, f64)) -> Result<(f64, f64), Unsupported> {
         self.take(name, default, |json| match json.as_array()?.as_slice() {
             [first, second] => Some((first.as_f64()?, second.as_f64()?)),
@@ -157,6 +166,14 @@ impl<'a> Arguments<'a> {
             return Ok(default);
         }
         read(&json).ok_or_else(|| Unsupported(format!("{}({name}={json})", self.class)))
+    }
+
+    /// For layers, where an option that is switched off (`bias`) counts too.
+    pub(super) fn all_taken(self) -> Result<(), Unsupported> {
+        match self.args.first_key_value() {
+            Some((name, json)) => Err(Unsupported(format!("{}({name}={json})", self.class))),
+            None => Ok(()),
+        }
     }
 
     /// What nobody took changes the numbers, unless it is switched off or is about speed alone.
