@@ -6,7 +6,7 @@ use kiln_codegen_cpu as cpu;
 use kiln_frontend::{Module, Traced, Training};
 use kiln_ir::Program;
 use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
-use kiln_runtime::Trainer;
+use kiln_runtime::{Pool, Session, Trainer};
 
 use crate::Error;
 use crate::switches::Switches;
@@ -120,6 +120,15 @@ impl Compiled {
     pub fn jit(self, compiler: &Compiler) -> Result<Trainer, Error> {
         let code = cpu::jit(Arc::new(self.program), compiler.cpu)?;
         Ok(Trainer::new(code.into_runtime_program(), compiler.seed)?)
+    }
+
+    /// The same as a session on the given threads.
+    ///
+    /// # Errors
+    /// As [`Compiled::jit`].
+    pub fn session(self, compiler: &Compiler, pool: Pool) -> Result<Session, Error> {
+        let code = cpu::jit(Arc::new(self.program), compiler.cpu)?;
+        Ok(Session::with_pool(code.into_runtime_program(), compiler.seed, pool)?)
     }
 
     /// An object file with every kernel.

@@ -8,6 +8,7 @@
 mod attribute;
 mod body;
 mod builder;
+mod cost;
 mod diagnostic;
 mod differentiate;
 mod dtype;

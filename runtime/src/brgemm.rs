@@ -81,6 +81,23 @@ pub fn available() -> Vec<(&'static str, BrgemmF32Fn)> {
     kernels
 }
 
+/// Multiplies and adds in registers alone, for so many rounds, and returns how many floating-point operations that were. Safety: the processor has the
+/// instructions the function was compiled for.
+type MultiplyAddsFn = unsafe fn(rounds: u64) -> u64;
+
+/// As [`MultiplyAddsFn`], with the widest instructions of this processor: what no micro-kernel can be faster than.
+pub(crate) fn multiply_adds(rounds: u64) -> u64 {
+    let widest: MultiplyAddsFn = match available()[0].0 {
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => avx512::multiply_adds,
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => avx2::multiply_adds,
+        _ => portable::multiply_adds,
+    };
+    // SAFETY: `available` lists what the processor can run.
+    unsafe { widest(rounds) }
+}
+
 macro_rules! offsets {
     ($($constant:ident = $field:ident),* $(,)?) => {
         impl BrgemmArgs {

@@ -16,6 +16,7 @@ pub mod data;
 mod error;
 mod fit;
 mod lbfgs;
+pub mod machine;
 mod math;
 mod memory;
 pub mod metrics;

@@ -19,6 +19,7 @@
 //! Then `cargo run --example kiln -- dump line --stage kernel` prints its kernels; `examples/mnist` has one. The switches `KILN_DUMP`,
 //! `KILN_STOP_AFTER` and `KILN_IR` work here as in a build script.
 
+mod bench;
 mod check;
 mod dump;
 mod source;
@@ -36,12 +37,31 @@ use crate::Error;
 pub struct Model {
     name: &'static str,
     trace: Box<dyn Fn() -> Result<Traced, Vec<Diagnostic>>>,
+    inputs: Vec<Draw>,
+}
+
+/// Random values for an input of a benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// Of the standard normal distribution.
+    Normal,
+    /// Whole numbers below a bound: classes, tokens.
+    Below(u64),
+    /// 0 or 1.
+    Coin,
 }
 
 impl Model {
     /// A model that is traced when it is asked for.
     pub fn new<M: Module>(name: &'static str, training: impl Fn() -> Training<M> + 'static) -> Model {
-        Model { name, trace: Box::new(move || training().trace()) }
+        Model { name, trace: Box::new(move || training().trace()), inputs: Vec::new() }
+    }
+
+    /// What `kiln bench` feeds it, one an input. Without: normal numbers and zeros.
+    #[must_use]
+    pub fn fed(mut self, inputs: &[Draw]) -> Model {
+        self.inputs = inputs.to_vec();
+        self
     }
 }
 
@@ -78,6 +98,8 @@ enum Verb {
         #[arg(long, default_value_t = 2)]
         batch: usize,
     },
+    /// Time whole training steps (or inference, of a model without a loss) on synthetic data.
+    Bench(bench::Options),
     /// List the models that have a name.
     Models,
 }
@@ -106,6 +128,7 @@ pub fn run(models: Vec<Model>) -> ExitCode {
         Verb::Dump { model, stage, after } => dump::run(&models, model, *stage, after.as_deref()),
         Verb::Summary { model } => summary::run(&models, model),
         Verb::Check { model, batch } => check::run(&models, model, *batch),
+        Verb::Bench(options) => bench::run(&models, options),
         Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
     };
     match result.and_then(|text| print(&text)) {

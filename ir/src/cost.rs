@@ -1,0 +1,49 @@
+//! What a kernel has to do, whatever its schedule: the axes of a roofline.
+
+use crate::kernel::{Access, Kernel, Statement};
+use crate::{AxisId, Binary, Expr, Unary};
+
+/// Work and traffic of one launch.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Cost {
+    /// Arithmetic of floating point; a multiplication with addition counts twice, a function such as `exp` once.
+    pub flops: f64,
+    /// Bytes that must move if each tensor is read or written once, and twice where it is updated.
+    pub bytes: f64,
+}
+
+impl Kernel {
+    /// The cost for a batch of this size.
+    pub fn cost(&self, batch: usize) -> Cost {
+        let bytes = |tensor: &crate::kernel::Tensor| {
+            let once = (tensor.ty.shape.count().at(batch) * tensor.ty.dtype.size_bytes()) as f64;
+            if tensor.access == Access::Update { 2.0 * once } else { once }
+        };
+        Cost { flops: flops(self, &self.body, batch), bytes: self.tensors.iter().map(bytes).sum() }
+    }
+}
+
+fn flops(kernel: &Kernel, statements: &[Statement], batch: usize) -> f64 {
+    let trips = |axes: &[AxisId]| axes.iter().map(|&axis| kernel.axis(axis).extent.at(batch) as f64).product::<f64>();
+    let value = |expr: &Expr| if kernel.dtype(expr).is_float() { operations(expr) } else { 0.0 };
+    let of = |statement: &Statement| match statement {
+        Statement::Let(_, expr) | Statement::Store { value: expr, .. } => value(expr),
+        Statement::For(axes, inner) | Statement::Serial(axes, inner) => trips(axes) * flops(kernel, inner, batch),
+        Statement::Reduce { axes, lets, results } => {
+            let bound: f64 = lets.iter().map(|(_, expr)| value(expr)).sum();
+            let sums: f64 = results.iter().map(|result| 1.0 + value(&result.value)).sum();
+            trips(axes) * (bound + sums)
+        }
+    };
+    statements.iter().map(of).sum()
+}
+
+fn operations(expr: &Expr) -> f64 {
+    let mut count = 0.0;
+    expr.for_each(&mut |part| match part {
+        Expr::Unary(Unary::Neg, _) | Expr::Binary(Binary::And | Binary::Or, ..) => {}
+        Expr::Unary(..) | Expr::Binary(..) => count += 1.0,
+        _ => {}
+    });
+    count
+}
