@@ -11,7 +11,7 @@
 use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Index, Load, Monoid, TensorId};
 
-use crate::tiling::{Tiles, position, stride};
+use crate::tiling::{self, Tiles, position, stride};
 
 /// A kernel ready for emission.
 pub(crate) struct Plan {
@@ -138,15 +138,19 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let (factor_a, factor_b) = (tiles.expr(factor_a), tiles.expr(factor_b));
     let columns = full_size(&n).next_multiple_of(LINE_ELEMENTS);
     let depth = full_size(&k).next_multiple_of(LINE_ELEMENTS);
-    let a_tile = tiles.scratch("a_tile", full_size(&m), depth);
+    // A lies in the order in which copying it is contiguous.
+    let a_k_first = moves_along(&tiles, &factor_a, &m) && !moves_along(&tiles, &factor_a, &k);
+    let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
+    let (a_rows, a_row) = if a_k_first { (full_size(&k), height) } else { (full_size(&m), depth) };
+    let a_tile = tiles.scratch("a_tile", a_rows, a_row);
     let b_tile = tiles.scratch("b_tile", full_size(&k), columns);
     let c_tile = tiles.scratch("c_tile", full_size(&m), columns);
 
     let in_place_a = if contract.pack_a || is_ragged(&m, item_start) { None } else { tiles.in_place(&factor_a) };
     let in_place_b = if contract.pack_b || is_ragged(&n, None) { None } else { tiles.in_place(&factor_b) };
     let (k_split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
-    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, depth, false, factor_a));
-    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
+    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, Side::A { k_first: a_k_first }, factor_a));
+    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, Side::B, factor_b));
 
     let c_position = position(&m).times(columns as i64).plus(&position(&n));
     let direct = if is_ragged(&m, item_start) || is_ragged(&n, None) {
@@ -174,7 +178,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     };
 
     // Tiles that are not used take no memory.
-    let used = [(a.pack.is_some(), full_size(&m) * depth), (b.pack.is_some(), full_size(&k) * columns)];
+    let used = [(a.pack.is_some(), a_rows * a_row), (b.pack.is_some(), full_size(&k) * columns)];
     let used = used.into_iter().chain([(epilogue.is_some(), full_size(&m) * columns)]);
     let (mut scratch_offsets, mut scratch_bytes) = (Vec::new(), 0);
     for (is_used, elements) in used {
@@ -238,16 +242,32 @@ fn operands(m: &[TiledAxis], n: &[TiledAxis], k: &[TiledAxis], a: InPlace, b: In
     (split, a.ok_or(split), b.ok_or(split))
 }
 
-/// A packed operand: A as `[m][k]`, B (`k_first`) as `[k][n]`.
+/// How an operand is packed: B, and A if its rows are contiguous in memory, as `[k][rows or columns]`; A else as `[m][k]`.
+#[derive(Clone, Copy)]
+enum Side {
+    A { k_first: bool },
+    B,
+}
+
+/// Whether neighbours on one of these axes are neighbours in memory.
+fn moves_along(tiles: &Tiles, factor: &Expr, axes: &[TiledAxis]) -> bool {
+    let position = tiles.in_place(factor).map(|(_, position)| position);
+    let moves = |axis: &TiledAxis| {
+        axis.size > 1 && position.as_ref().is_some_and(|position| tiling::factor(position, axis.inner) == Some(1))
+    };
+    axes.iter().any(moves)
+}
+
 fn packed(
     tensor: TensorId,
     side: &[TiledAxis],
     k: &[TiledAxis],
     split: usize,
     row: usize,
-    k_first: bool,
+    order: Side,
     factor: Expr,
 ) -> Operand {
+    let k_first = matches!(order, Side::B | Side::A { k_first: true });
     let (rows, columns) = if k_first { (k, side) } else { (side, k) };
     let axes = rows.iter().chain(columns).map(|axis| axis.inner).collect();
     let store = Statement::Store { tensor, index: vec![position(rows), position(columns)], value: factor };

@@ -39,6 +39,7 @@ mod scalar;
 mod tables;
 mod tile;
 mod tiling;
+mod transpose;
 mod watch;
 mod work;
 

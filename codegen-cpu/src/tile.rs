@@ -143,6 +143,10 @@ impl Emitter<'_> {
     fn pack(&mut self, nest: &Nest<'_>, depth: usize) {
         for (at, statement) in &nest.packs {
             let (Statement::For(axes, body), true) = (*statement, *at == depth) else { continue };
+            if let Some((outside, matrix)) = self.transposition(axes, body) {
+                self.transpose(&outside, &matrix);
+                continue;
+            }
             let scheduled = (self.vector.clone(), self.unroll.clone());
             if let Some(last) = axes.iter().rfind(|axis| !self.is_written_out(**axis)) {
                 self.vector[last.0 as usize] = PACK_LANES;

@@ -140,7 +140,7 @@ pub(crate) fn stride(side: &[TiledAxis], position: &Index) -> Option<i64> {
 }
 
 /// The factor of an axis; `None` where it is inside a division or a value.
-fn factor(position: &Index, axis: AxisId) -> Option<i64> {
+pub(crate) fn factor(position: &Index, axis: AxisId) -> Option<i64> {
     let mut factor = 0;
     for (atom, held) in &position.terms {
         match atom {

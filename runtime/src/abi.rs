@@ -13,6 +13,7 @@ mod fault;
 mod program;
 
 pub use crate::brgemm::{BrgemmArgs, BrgemmF32Fn};
+pub use crate::transpose::{TransposeArgs, TransposeF32Fn};
 pub use context::{BinaryF32Fn, BinaryF64Fn, BinaryI64Fn, KernelContext, KernelFn, UnaryF64Fn};
 pub use element::{Element, ElementType};
 pub use fault::{

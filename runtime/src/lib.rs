@@ -28,6 +28,7 @@ mod session;
 pub mod stop;
 mod threads;
 mod trainer;
+pub mod transpose;
 
 pub use arena::Arena;
 pub use error::Error;

@@ -7,6 +7,8 @@
 //! The axes of one factor are rows, those of the other are columns: the columns are those over which memory is contiguous. Axes of
 //! both factors, and the batch of a convolution, are loops around it. A tile of B stays in the second-level cache while the rows go over it.
 
+use std::cmp::Ordering;
+
 use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Monoid};
 
@@ -17,6 +19,12 @@ use super::rewrite::{self, axes_of, divisor, stride};
 const MIN_PRODUCTS: usize = 256;
 /// Sums longer than this are cut into tiles.
 const MAX_DEPTH: usize = 512;
+/// An operand whose elements are each used so often is worth a copy that lies well in the caches.
+const ENOUGH_USES: usize = 64;
+/// Rows for which an operand is packed anew by each thread.
+const BLOCK_ROWS: usize = 196;
+/// Elements of a contiguous axis that fill registers.
+const FULL_LANES: usize = 8;
 /// With fewer items than this, threads are looked for inside a sample.
 const MIN_ITEMS: usize = 16;
 
@@ -32,7 +40,7 @@ struct Roles {
 
 /// Gives a kernel a contraction schedule, if it is one.
 pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
-    let Some(mut roles) = roles(kernel) else { return false };
+    let Some(mut roles) = roles(kernel, max_batch) else { return false };
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
         axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
     };
@@ -41,12 +49,18 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     if rows * columns * depth < MIN_PRODUCTS || columns < 4 || rows < 2 {
         return false;
     }
-    let pack_a = !collapses(kernel, &roles, roles.a_factor, &roles.rows, None);
-    let pack_b = !collapses(kernel, &roles, 1 - roles.a_factor, &roles.columns, Some(1));
+    let pack_a = match in_place(kernel, &roles, roles.a_factor, &roles.rows) {
+        Some(strides) => strides.are_far_apart() && columns >= ENOUGH_USES,
+        None => true,
+    };
+    let pack_b = match in_place(kernel, &roles, 1 - roles.a_factor, &roles.columns) {
+        Some(strides) => strides.side != 1 || strides.are_far_apart() && rows >= ENOUGH_USES,
+        None => true,
+    };
 
     let mut thread = roles.outer.clone();
     if count(kernel, &thread) < MIN_ITEMS {
-        thread = divide(kernel, &mut roles, thread, pack_b);
+        thread = divide(kernel, &mut roles, thread, pack_b, rows > columns);
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
     let k = depth_tiles(kernel, &roles.summed, max_batch);
@@ -62,7 +76,9 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         / MACHINE.products_per_ns;
     kernel.schedule.grain = if row_thread {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
-        ((MACHINE.chunk_ns / row_ns) as usize).clamp(1, 1 << 16).next_multiple_of(MACHINE.rows)
+        let least = if pack_b { BLOCK_ROWS } else { 1 };
+        let wanted = ((MACHINE.chunk_ns / row_ns) as usize).clamp(least, 1 << 16);
+        equal_parts(rows, wanted, MACHINE.rows)
     } else {
         ((MACHINE.chunk_ns / item_ns) as usize).max(1)
     };
@@ -88,7 +104,7 @@ fn factors(kernel: &Kernel) -> Option<(&[AxisId], &[AxisId], [&Expr; 2])> {
     plain.then_some((axes.as_slice(), summed.as_slice(), [a.as_ref(), b.as_ref()]))
 }
 
-fn roles(kernel: &Kernel) -> Option<Roles> {
+fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
     let (axes, summed, factors) = factors(kernel)?;
     let named = factors.map(axes_of);
     if named.iter().any(|named| !summed.iter().all(|axis| named.contains(axis))) {
@@ -110,13 +126,22 @@ fn roles(kernel: &Kernel) -> Option<Roles> {
             best
         };
         let stores = |axis: &AxisId| stored_strides(kernel, *axis).contains(&Some(1));
-        let load = sides[factor].iter().map(unit).max().unwrap_or(0);
-        2 * load + i32::from(sides[factor].iter().any(stores))
+        // The taps of a filter fill no register.
+        let is_long = |axis: &&AxisId| kernel.axis(**axis).extent.as_fixed().is_none_or(|extent| extent >= FULL_LANES);
+        let long = || sides[factor].iter().filter(is_long);
+        2 * long().map(unit).max().unwrap_or(0) + i32::from(long().any(stores))
     };
     if sides.iter().any(Vec::is_empty) {
         return None;
     }
-    let b_factor = usize::from(contiguous(1) >= contiguous(0));
+    let size = |factor: usize| sides[factor].iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product();
+    let sizes: [usize; 2] = [size(0), size(1)];
+    // Where neither is contiguous B is packed across, so it is better the smaller one: more rows use it.
+    let b_factor = match contiguous(0).cmp(&contiguous(1)) {
+        Ordering::Greater => 0,
+        Ordering::Less => 1,
+        Ordering::Equal => usize::from(sizes[1] <= sizes[0] || sizes[0] < MACHINE.columns),
+    };
     let [rows, mut columns] = [sides[1 - b_factor].clone(), sides[b_factor].clone()];
     // The batch of a convolution is beside its columns: each sample is a contraction of its own.
     let batch = |axis: &AxisId| kernel.axis(*axis).extent.batch;
@@ -139,29 +164,60 @@ fn stored_strides(kernel: &Kernel, axis: AxisId) -> Vec<Option<i64>> {
     strides.collect()
 }
 
-/// Whether a factor can be used where it is: a plain load in which the axes of one side are one stride (`unit`: this one), and the
-/// summed axes at most two.
-fn collapses(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId], unit: Option<i64>) -> bool {
-    let Some((_, _, factors)) = factors(kernel) else { return false };
-    let Expr::Load(load) = factors[factor] else { return false };
+/// How an operand lies in memory.
+struct Strides {
+    /// Between rows of A, or columns of B.
+    side: i64,
+    /// Between elements of the innermost summed axis.
+    summed: i64,
+}
+
+impl Strides {
+    /// Whether each step along the sum, or each row of a tile, is on another line of the same few sets of the first cache.
+    fn are_far_apart(&self) -> bool {
+        /// Elements of a page, whose lines at equal offsets share a set.
+        const PAGE: i64 = 1024;
+        let across = self.summed != 1 && self.summed.abs() >= PAGE / 4;
+        across || self.side != 1 && self.side != 0 && self.side % PAGE == 0
+    }
+}
+
+/// Whether a factor can be used where it is: a plain load in which the axes of one side are one stride, and the summed axes at most two.
+fn in_place(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId]) -> Option<Strides> {
+    let (_, _, factors) = factors(kernel)?;
+    let Expr::Load(load) = factors[factor] else { return None };
     let strides = |axes: &[AxisId]| -> Option<Vec<(Dim, i64)>> {
         axes.iter()
             .map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?)))
             .collect()
     };
-    let (Some(side), Some(summed)) = (strides(side), strides(&roles.summed)) else { return false };
+    let (side, summed) = (strides(side)?, strides(&roles.summed)?);
     let breaks = |axes: &[(Dim, i64)]| {
         axes.windows(2).filter(|pair| pair[0].1 != pair[1].1 * pair[1].0.factor as i64 || pair[1].0.batch).count()
     };
-    let last = side.last().map(|&(_, stride)| stride);
-    load.fill.is_none() && breaks(&side) == 0 && breaks(&summed) <= 1 && unit.is_none_or(|unit| last == Some(unit))
+    let last = |axes: &[(Dim, i64)]| axes.last().map_or(0, |&(_, stride)| stride);
+    let fits = load.fill.is_none() && breaks(&side) == 0 && breaks(&summed) <= 1;
+    fits.then(|| Strides { side: last(&side), summed: last(&summed) })
 }
 
 /// Finds something for threads to divide when there are few samples: rows, or equal blocks of columns or rows.
-fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bool) -> Vec<AxisId> {
-    // Each chunk of rows packs B anew; that is only worth it where B is used in place.
-    if outer.is_empty() && !pack_b && roles.rows.len() == 1 {
+fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bool, is_tall: bool) -> Vec<AxisId> {
+    // Each chunk of rows packs B anew; that is only worth it where B is used in place, or where there are many rows.
+    if outer.is_empty() && (!pack_b || is_tall) && roles.rows.len() == 1 {
         return roles.rows.clone();
+    }
+    if outer.is_empty() && is_tall {
+        let first = roles.rows[0];
+        let inner: usize = roles.rows[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
+        let wanted = BLOCK_ROWS.div_ceil(inner);
+        if let Some(extent) = kernel.axis(first).extent.as_fixed()
+            && let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent)
+        {
+            let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
+            roles.rows[0] = rest;
+            roles.outer.push(block);
+            return vec![block];
+        }
     }
     let first = roles.columns[0];
     let inner: usize = roles.columns[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();

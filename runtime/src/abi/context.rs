@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::{BrgemmF32Fn, FaultCell, ReportFaultFn};
+use super::{BrgemmF32Fn, FaultCell, ReportFaultFn, TransposeF32Fn};
 use crate::math;
 
 /// Computes items `[begin, end)` of the kernel's outer parallel space.
@@ -37,6 +37,8 @@ pub struct KernelContext {
     pub report_fault: ReportFaultFn,
     /// The contraction micro-kernel for this processor.
     pub brgemm_f32: BrgemmF32Fn,
+    /// Packs an operand with its axes exchanged.
+    pub transpose_f32: TransposeF32Fn,
     /// e^x.
     pub exp_f64: UnaryF64Fn,
     /// Natural logarithm.
@@ -78,6 +80,7 @@ offsets! {
     OFFSET_FAULT = fault,
     OFFSET_REPORT_FAULT = report_fault,
     OFFSET_BRGEMM_F32 = brgemm_f32,
+    OFFSET_TRANSPOSE_F32 = transpose_f32,
     OFFSET_EXP_F64 = exp_f64,
     OFFSET_LOG_F64 = log_f64,
     OFFSET_TANH_F64 = tanh_f64,
@@ -103,6 +106,7 @@ impl KernelContext {
             fault,
             report_fault: super::report_fault,
             brgemm_f32: crate::brgemm::brgemm_f32(),
+            transpose_f32: crate::transpose::transpose_f32,
             exp_f64: math::exp,
             log_f64: math::log,
             tanh_f64: math::tanh,
