@@ -139,7 +139,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let columns = full_size(&n).next_multiple_of(LINE_ELEMENTS);
     let depth = full_size(&k).next_multiple_of(LINE_ELEMENTS);
     // A lies in the order in which copying it is contiguous.
-    let a_k_first = moves_along(&tiles, &factor_a, &m) && !moves_along(&tiles, &factor_a, &k);
+    let a_k_first = contiguous(&tiles, &factor_a, &m) > contiguous(&tiles, &factor_a, &k);
     let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
     let (a_rows, a_row) = if a_k_first { (full_size(&k), height) } else { (full_size(&m), depth) };
     let a_tile = tiles.scratch("a_tile", a_rows, a_row);
@@ -249,13 +249,12 @@ enum Side {
     B,
 }
 
-/// Whether neighbours on one of these axes are neighbours in memory.
-fn moves_along(tiles: &Tiles, factor: &Expr, axes: &[TiledAxis]) -> bool {
-    let position = tiles.in_place(factor).map(|(_, position)| position);
-    let moves = |axis: &TiledAxis| {
-        axis.size > 1 && position.as_ref().is_some_and(|position| tiling::factor(position, axis.inner) == Some(1))
-    };
-    axes.iter().any(moves)
+/// How many neighbours on one of these axes are neighbours in memory.
+fn contiguous(tiles: &Tiles, factor: &Expr, axes: &[TiledAxis]) -> usize {
+    let Expr::Load(load) = factor else { return 1 };
+    let position = tiles.position(load.tensor, &load.index);
+    let moves = |axis: &&TiledAxis| tiling::factor(&position, axis.inner) == Some(1);
+    axes.iter().filter(moves).map(|axis| axis.size).max().unwrap_or(1)
 }
 
 fn packed(

@@ -116,7 +116,8 @@ impl Tiles {
         })
     }
 
-    fn position(&self, tensor: TensorId, index: &[Index]) -> Index {
+    /// The row-major position of an element.
+    pub(crate) fn position(&self, tensor: TensorId, index: &[Index]) -> Index {
         let strides = self.kernel.tensor(tensor).ty.shape.strides();
         index.iter().zip(strides).fold(Index::default(), |sum, (index, stride)| sum.plus(&index.times(stride as i64)))
     }

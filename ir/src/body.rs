@@ -3,6 +3,8 @@
 //!
 //! The kind says what a pass may rely on; the interpreter, the lowering and so both back ends need nothing but the formula.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AxisId, DType, Dim, Expr, Index, Load, Monoid, Number, TensorId, Type};
@@ -141,16 +143,45 @@ pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
         // There is no element to find, and nothing to divide by.
         return vec![Index::constant(0); from.rank()];
     }
-    let linear = position(to);
-    (0..from.rank())
-        .zip(from.shape.strides())
-        .map(|(axis, stride)| match (axis, from.dim(axis)) {
-            (_, Dim::ONE) => Index::constant(0),
+    let mut index = vec![Index::constant(0); from.rank()];
+    for (members, seen) in groups(from, to) {
+        // Only what a group of axes has in common is divided: the rest stays where it is.
+        let stride = |ty: &Type, axes: &Range<usize>, axis: usize| -> i64 {
+            (axis + 1..axes.end).map(|after| ty.dim(after).factor as i64).product()
+        };
+        let linear = seen.clone().filter(|&axis| to.dim(axis) != Dim::ONE).fold(Index::default(), |sum, axis| {
+            sum.plus(&Index::axis(AxisId(axis as u32)).times(stride(to, &seen, axis)))
+        });
+        let first = members.clone().find(|&axis| from.dim(axis) != Dim::ONE);
+        for axis in members.clone().filter(|&axis| from.dim(axis) != Dim::ONE) {
+            let quotient = linear.div(stride(from, &members, axis));
             // The outermost axis needs no remainder, and may be the symbolic one.
-            (0, _) => linear.div(stride as i64),
-            (_, dim) => linear.div(stride as i64).rem(dim.factor as i64),
-        })
-        .collect()
+            index[axis] = if Some(axis) == first { quotient } else { quotient.rem(from.dim(axis).factor as i64) };
+        }
+    }
+    index
+}
+
+/// The shortest runs of axes, of one shape and of the other, that hold the same elements in the same order.
+fn groups(from: &Type, to: &Type) -> Vec<(Range<usize>, Range<usize>)> {
+    let mut groups = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    while i < from.rank() && j < to.rank() {
+        let (first, second) = (i, j);
+        let (mut a, mut b) = (from.dim(i), to.dim(j));
+        while a != b {
+            let grows = if a.batch == b.batch { a.factor < b.factor } else { !a.batch };
+            let (ty, at, count) = if grows { (from, &mut i, &mut a) } else { (to, &mut j, &mut b) };
+            *at += 1;
+            let Some(next) = (*at < ty.rank()).then(|| ty.dim(*at)) else {
+                return vec![(0..from.rank(), 0..to.rank())];
+            };
+            *count = Dim { factor: count.factor * next.factor, batch: count.batch || next.batch };
+        }
+        (i, j) = (i + 1, j + 1);
+        groups.push((first..i, second..j));
+    }
+    groups
 }
 
 /// The dtype in which sums of this dtype are kept.

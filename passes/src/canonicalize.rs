@@ -73,6 +73,7 @@ const RULES: &[Rule] = &[
     exact(view::reduction_reshaped),
     rounding(view::sum_of_sum),
     exact(view::reshape_sinks),
+    exact(view::strided_taps),
 ];
 
 /// Applies every rule until none fires.

@@ -20,9 +20,11 @@ const COEFFICIENTS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.
 pub(crate) fn exp(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let mut lane = Lane::of(b, x);
     let (least, greatest) = (lane.number(LEAST), lane.number(GREATEST));
-    // `select(least > x)` leaves NaN alone, which then goes through to the result.
-    let low = lane.b.ins().fcmp(FloatCC::LessThan, x, least);
-    let x = select(lane.b, low, least, x);
+    // What is 0 in the end is computed as e^0: a product that underflows costs a hundred cycles, and the -∞ of an attention mask are many. NaN
+    // counts as not less, and goes through to the result.
+    let zero = lane.number(0.0);
+    let is_positive = lane.b.ins().fcmp(FloatCC::UnorderedOrGreaterThanOrEqual, x, least);
+    let x = select(lane.b, is_positive, x, zero);
     let high = lane.b.ins().fcmp(FloatCC::LessThan, greatest, x);
     let x = select(lane.b, high, greatest, x);
 
@@ -44,5 +46,6 @@ pub(crate) fn exp(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let rest = lane.b.ins().isub(n, half);
     let (half, rest) = (lane.power_of_two(half), lane.power_of_two(rest));
     let y = lane.mul(y, half);
-    lane.mul(y, rest)
+    let y = lane.mul(y, rest);
+    select(lane.b, is_positive, y, zero)
 }

@@ -63,13 +63,16 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         thread = divide(kernel, &mut roles, thread, pack_b, rows > columns);
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
-    let k = depth_tiles(kernel, &roles.summed, max_batch);
+    // Where both operands are copied, tiles are as near to square as the cache allows: each copy is used often.
+    let (depth, elements) =
+        if pack_a && pack_b { (MAX_DEPTH / 2, MACHINE.pack_bytes / 2) } else { (MAX_DEPTH, MACHINE.pack_bytes / 4) };
+    let k = depth_tiles(kernel, &roles.summed, depth, max_batch);
     let depth_tile: usize = k.iter().map(|tile| tile.size).product();
-    let width = (MACHINE.pack_bytes / 4 / depth_tile.max(1)).clamp(MACHINE.columns, 512);
+    let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
     let height =
-        (MACHINE.result_bytes / 4 / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+        (elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
     let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
     let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64
@@ -78,7 +81,9 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
         let least = if pack_b { BLOCK_ROWS } else { 1 };
         let wanted = ((MACHINE.chunk_ns / row_ns) as usize).clamp(least, 1 << 16);
-        equal_parts(rows, wanted, MACHINE.rows)
+        let positions = count(kernel, &thread);
+        let rows_each = rows / positions.max(1);
+        equal_parts(positions, (wanted / rows_each.max(1)).max(1), if rows_each == 1 { MACHINE.rows } else { 1 })
     } else {
         ((MACHINE.chunk_ns / item_ns) as usize).max(1)
     };
@@ -203,8 +208,9 @@ fn in_place(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId]) -> O
 /// Finds something for threads to divide when there are few samples: rows, or equal blocks of columns or rows.
 fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bool, is_tall: bool) -> Vec<AxisId> {
     // Each chunk of rows packs B anew; that is only worth it where B is used in place, or where there are many rows.
-    if outer.is_empty() && (!pack_b || is_tall) && roles.rows.len() == 1 {
-        return roles.rows.clone();
+    let is_batch = kernel.axis(roles.rows[0]).extent.batch;
+    if outer.is_empty() && (!pack_b || is_tall) && (roles.rows.len() == 1 || is_batch) {
+        return vec![roles.rows[0]];
     }
     if outer.is_empty() && is_tall {
         let first = roles.rows[0];
@@ -234,12 +240,12 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
 }
 
 /// Tiles of the summed axes: whole, unless the sum is long; then its outermost axis is cut.
-fn depth_tiles(kernel: &Kernel, axes: &[AxisId], max_batch: usize) -> Vec<Tile> {
+fn depth_tiles(kernel: &Kernel, axes: &[AxisId], wanted: usize, max_batch: usize) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let mut held = 1;
     for &axis in axes.iter().rev() {
         let extent = kernel.axis(axis).extent.at(max_batch);
-        let size = equal_parts(extent, MAX_DEPTH / held, 1);
+        let size = equal_parts(extent, wanted / held, 1);
         held *= size;
         tiles.push(Tile { axis, size });
     }

@@ -19,6 +19,7 @@
 
 mod collapse;
 mod contract;
+mod divisions;
 mod phases;
 pub(crate) mod rewrite;
 mod split_reduction;
@@ -38,8 +39,6 @@ pub(crate) struct Machine {
     pub columns: usize,
     /// Bytes of a packed operand that stay in the second-level cache beside the other operand and the result.
     pub pack_bytes: usize,
-    /// Bytes of a tile of the result that stay in the caches until its epilogue has run.
-    pub result_bytes: usize,
     /// Scalar operations in a nanosecond, in loops that the vectoriser has a fair chance with.
     pub operations_per_ns: f64,
     /// Multiplications with addition in a nanosecond, in the micro-kernel.
@@ -52,7 +51,6 @@ pub(crate) const MACHINE: Machine = Machine {
     rows: 14,
     columns: 32,
     pack_bytes: 128 << 10,
-    result_bytes: 128 << 10,
     operations_per_ns: 2.0,
     products_per_ns: 50.0,
     chunk_ns: 32_000.0,
@@ -68,6 +66,7 @@ pub fn run(steps: &mut Steps) {
         phases::run(&mut steps.steps[at].kernel);
         windows::run(&mut steps.steps[at].kernel);
         if !contract::run(&mut steps.steps[at].kernel, steps.max_batch) {
+            divisions::run(&mut steps.steps[at].kernel);
             collapse::run(&mut steps.steps[at].kernel);
             threads::run(&mut steps.steps[at].kernel, steps.max_batch);
         }
