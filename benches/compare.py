@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Times Kiln and PyTorch in turn on the same workloads, and prints medians and ratios.
+"""Times Kiln and its peers in turn on the same workloads, and prints medians and ratios.
 
-    python benches/compare.py PEERS.py [--workloads lenet mlp] [--rounds 5] [--seconds 3] [--threads 2]
+    python benches/compare.py PEERS.py [--jax PEERS_JAX.py] [--workloads lenet mlp ...] [--rounds 3] [--seconds 3] [--threads 2] [--modes torch torch-cl compile]
 
-PEERS.py prints one line of JSON for `--workload W --peer P --threads N --seconds S`; run this with the Python that has PyTorch. The Kiln side is
-`cargo bench --bench train_step`, built before anything is timed. Each round runs every side once, so that a machine whose speed drifts slows all of them.
+PEERS.py is the PyTorch side and PEERS_JAX.py the JAX side: each prints one line of JSON for `--workload W --threads N --seconds S` (and, of
+PyTorch, `--peer torch|compile` and `--channels-last`). Run this with a Python that has them. The Kiln side is `kiln bench`, built before anything is
+timed. Each round runs every side once, so that a machine whose speed drifts slows all of them; the ratio is the median over rounds.
 """
 import argparse
 import json
-import os
 import pathlib
 import platform
 import statistics
@@ -16,57 +16,71 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORKLOADS = ["mlp", "lenet", "resnet18", "resnet50", "unet", "gpt", "resnet50_infer"]
+MODES = {"torch": ["--peer", "torch"], "torch-cl": ["--peer", "torch", "--channels-last"], "compile": ["--peer", "compile"]}
 
 
 def kiln_binary():
-    command = ["cargo", "bench", "--bench", "train_step", "--no-run", "--message-format", "json"]
-    lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    found = [m["executable"] for m in map(json.loads, lines) if m.get("executable") and m["target"]["name"] == "train_step"]
-    return found[-1]
+    subprocess.run(["cargo", "build", "--release", "--bin", "kiln", "--quiet"], cwd=ROOT, check=True)
+    return str(ROOT / "target" / "release" / "kiln")
 
 
-def measure(command, threads):
-    environment = dict(os.environ, KILN_THREADS=str(threads))
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def measure(command):
+    """The last line of JSON; None where a side does not have the workload."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = done.stdout.strip().splitlines()
+    return json.loads(lines[-1]) if done.returncode == 0 and lines else None
 
 
 def processor():
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        return f"{names[0]}, {len(names)} cores"
+        features = [line for line in lines if line.startswith("flags")]
+        return f"{names[0]}, {len(names)} cores{', AVX-512' if features and 'avx512f' in features[0] else ''}"
     except (OSError, IndexError):
         return platform.processor()
+
+
+def sides(args, workload, kiln):
+    common = ["--threads", str(args.threads), "--seconds", str(args.seconds)] + (["--batch", str(args.batch)] if args.batch else [])
+    found = {"kiln": [kiln, "bench", workload, "--json", *common]}
+    for mode in args.modes:
+        found[mode] = [sys.executable, args.peers, "--workload", workload, *MODES[mode], *common]
+    if args.jax:
+        found["jax"] = [sys.executable, args.jax, "--workload", workload, *common]
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers")
-    parser.add_argument("--workloads", nargs="+", default=["lenet", "mlp"])
-    parser.add_argument("--peers-modes", nargs="+", default=["torch"], help="torch, compile")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jax")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=WORKLOADS)
+    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["torch"])
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
 
-    binary = kiln_binary()
-    print(f"{processor()}; {args.threads} threads, {args.rounds} rounds of {args.seconds} s")
+    kiln = kiln_binary()
+    print(f"{processor()}; {args.threads} threads, {args.rounds} rounds of {args.seconds} s", flush=True)
     for workload in args.workloads:
-        sides = {"kiln": [binary, workload, "--seconds", str(args.seconds)]}
-        for mode in args.peers_modes:
-            sides[mode] = [sys.executable, args.peers, "--workload", workload, "--peer", mode,
-                           "--threads", str(args.threads), "--seconds", str(args.seconds)]
-        results = {name: [] for name in sides}
+        commands = sides(args, workload, kiln)
+        results = {name: [] for name in commands}
         for _ in range(args.rounds):
-            for name, command in sides.items():
-                results[name].append(measure(command, args.threads))
+            for name, command in commands.items():
+                results[name].append(measure(command))
         for name, runs in results.items():
+            if None in runs or None in results["kiln"]:
+                print(f"{workload:<15} {name:<9} does not run")
+                continue
             speeds = [run["samples_per_s"] for run in runs]
-            pairs = [ours["samples_per_s"] / run["samples_per_s"] for ours, run in zip(results["kiln"], runs)]
+            ratio = statistics.median(ours["samples_per_s"] / run["samples_per_s"] for ours, run in zip(results["kiln"], runs))
             memory = statistics.median(run["peak_rss_mib"] for run in runs)
-            print(f"{workload:<8} {name:<8} {statistics.median(speeds):>10.0f} samples/s ({min(speeds):.0f} to {max(speeds):.0f})"
-                  f"   kiln/{name} {statistics.median(pairs):.2f}x   peak {memory:.0f} MiB")
+            print(f"{workload:<15} {name:<9} {statistics.median(speeds):>10.1f} samples/s ({min(speeds):.1f} to {max(speeds):.1f})"
+                  f"   kiln/{name} {ratio:.2f}x   peak {memory:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

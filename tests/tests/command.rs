@@ -204,7 +204,7 @@ fn wrong_arguments_show_the_usage() {
         assert!(said.err.starts_with("error: "), "{}", said.err);
     }
     assert!(output(&["--help"]).contains("summary"));
-    assert_eq!(output(&["models"]), "mlp\nlenet\ndigits\n");
+    assert_eq!(output(&["models"]), "mlp\nlenet\ndigits\nresnet18\nresnet50\nresnet50_infer\nunet\ngpt\n");
 }
 
 #[test]

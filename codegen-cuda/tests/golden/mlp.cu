@@ -537,7 +537,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_2_bias_grad_update(
 // fc_2_input_grad
 //   from     src/models/mlp.rs:22:23
 //            src/models/mlp.rs:24:23 in fc.2
-//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
+//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i_block, i)
 //   reads    1064 * B + 10240 bytes
 //   writes   1024 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
@@ -547,7 +547,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
     float* __restrict__ d_fc_1_add,         // [B, 256]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (n) and 64 columns (i), and this thread's place in it.
+    // This block's tile of 64 rows (n) and 64 columns (i_block, i), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 4;
     const int column_first = tile % column_tiles * 64;
@@ -576,9 +576,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 256 && depth < 10) {
-                const int i = column;
+                const int i_block = column / 32;
+                const int i = column % 32;
                 const int c = depth;
-                value = fc_2_weight[c * 256 + i];
+                value = fc_2_weight[c * 256 + i_block * 32 + i];
             }
             fc_2_weight_tile[at / 64][at % 64] = value;
         }
@@ -604,9 +605,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 256) {
                 const int n = row;
-                const int i = column;
+                const int i_block = column / 32;
+                const int i = column % 32;
                 const float d_relu_1 = sums[i_2][j];
-                d_fc_1_add[n * 256 + i] = relu_1[n * 256 + i] > 0.0f ? d_relu_1 : 0.0f;
+                d_fc_1_add[n * 256 + i_block * 32 + i] = relu_1[n * 256 + i_block * 32 + i] > 0.0f ? d_relu_1 : 0.0f;
             }
         }
     }
@@ -724,7 +726,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_1_bias_grad_update(
 // fc_1_input_grad
 //   from     src/models/mlp.rs:22:23
 //            src/models/mlp.rs:24:23 in fc.1
-//   launch   8 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
+//   launch   8 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i_block, i)
 //   reads    3072 * B + 524288 bytes
 //   writes   2048 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
@@ -734,7 +736,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
     float* __restrict__ d_fc_0_add,         // [B, 512]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (n) and 64 columns (i), and this thread's place in it.
+    // This block's tile of 64 rows (n) and 64 columns (i_block, i), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 8;
     const int column_first = tile % column_tiles * 64;
@@ -763,9 +765,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 512 && depth < 256) {
-                const int i = column;
+                const int i_block = column / 32;
+                const int i = column % 32;
                 const int c = depth;
-                value = fc_1_weight[c * 512 + i];
+                value = fc_1_weight[c * 512 + i_block * 32 + i];
             }
             fc_1_weight_tile[at / 64][at % 64] = value;
         }
@@ -791,9 +794,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 512) {
                 const int n = row;
-                const int i = column;
+                const int i_block = column / 32;
+                const int i = column % 32;
                 const float d_relu = sums[i_2][j];
-                d_fc_0_add[n * 512 + i] = relu[n * 512 + i] > 0.0f ? d_relu : 0.0f;
+                d_fc_0_add[n * 512 + i_block * 32 + i] = relu[n * 512 + i_block * 32 + i] > 0.0f ? d_relu : 0.0f;
             }
         }
     }
@@ -803,7 +807,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
 //   from     src/models/mlp.rs:24:23 in fc.1
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
+//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b_block, b)
 //   reads    3072 * B + 524296 bytes
 //   writes   524288 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
@@ -813,7 +817,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
     float* __restrict__ fc_1_weight,       // [256, 512], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b_block, b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 8;
     const int column_first = tile % column_tiles * 64;
@@ -842,9 +846,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 512 && depth < B) {
-                const int b = column;
+                const int b_block = column / 32;
+                const int b = column % 32;
                 const int a = depth;
-                value = relu[a * 512 + b];
+                value = relu[a * 512 + b_block * 32 + b];
             }
             relu_tile[at / 64][at % 64] = value;
         }
@@ -870,9 +875,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int column = column_first + column_lane + 16 * j;
             if (row < 256 && column < 512) {
                 const int c = row;
-                const int b = column;
+                const int b_block = column / 32;
+                const int b = column % 32;
                 const float d_fc_1_weight = sums[i][j];
-                fc_1_weight[c * 512 + b] = fc_1_weight[c * 512 + b] - (float)lr[0] * d_fc_1_weight;
+                fc_1_weight[c * 512 + b_block * 32 + b] = fc_1_weight[c * 512 + b_block * 32 + b] - (float)lr[0] * d_fc_1_weight;
             }
         }
     }
@@ -912,7 +918,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_0_bias_grad_update(
 //   from     src/models/mlp.rs:24:23 in fc.0
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
+//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b_block, b)
 //   reads    5184 * B + 1605640 bytes
 //   writes   1605632 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
@@ -922,7 +928,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
     float* __restrict__ fc_0_weight,       // [512, 784], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b_block, b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 13;
     const int column_first = tile % column_tiles * 64;
@@ -951,9 +957,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 784 && depth < B) {
-                const int b = column;
+                const int b_block = column / 28;
+                const int b = column % 28;
                 const int a = depth;
-                value = x[a * 784 + b];
+                value = x[a * 784 + b_block * 28 + b];
             }
             x_tile[at / 64][at % 64] = value;
         }
@@ -979,9 +986,10 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int column = column_first + column_lane + 16 * j;
             if (row < 512 && column < 784) {
                 const int c = row;
-                const int b = column;
+                const int b_block = column / 28;
+                const int b = column % 28;
                 const float d_fc_0_weight = sums[i][j];
-                fc_0_weight[c * 784 + b] = fc_0_weight[c * 784 + b] - (float)lr[0] * d_fc_0_weight;
+                fc_0_weight[c * 784 + b_block * 28 + b] = fc_0_weight[c * 784 + b_block * 28 + b] - (float)lr[0] * d_fc_0_weight;
             }
         }
     }

@@ -21,6 +21,8 @@ const MIN_PRODUCTS: usize = 256;
 const MAX_DEPTH: usize = 512;
 /// An operand whose elements are each used so often is worth a copy that lies well in the caches.
 const ENOUGH_USES: usize = 64;
+/// Summed positions from which on their lines push each other out of the first cache.
+const LONG_SUM: usize = 128;
 /// Rows for which an operand is packed anew by each thread.
 const BLOCK_ROWS: usize = 196;
 /// Elements of a contiguous axis that fill registers.
@@ -49,12 +51,13 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     if rows * columns * depth < MIN_PRODUCTS || columns < 4 || rows < 2 {
         return false;
     }
+    let is_deep = depth >= LONG_SUM;
     let pack_a = match in_place(kernel, &roles, roles.a_factor, &roles.rows) {
-        Some(strides) => strides.are_far_apart() && columns >= ENOUGH_USES,
+        Some(strides) => strides.are_far_apart() && is_deep && columns >= ENOUGH_USES,
         None => true,
     };
     let pack_b = match in_place(kernel, &roles, 1 - roles.a_factor, &roles.columns) {
-        Some(strides) => strides.side != 1 || strides.are_far_apart() && rows >= ENOUGH_USES,
+        Some(strides) => strides.side != 1 || strides.are_far_apart() && is_deep && rows >= ENOUGH_USES,
         None => true,
     };
 
@@ -64,9 +67,9 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
     // Where both operands are copied, tiles are as near to square as the cache allows: each copy is used often.
-    let (depth, elements) =
+    let (deepest, elements) =
         if pack_a && pack_b { (MAX_DEPTH / 2, MACHINE.pack_bytes / 2) } else { (MAX_DEPTH, MACHINE.pack_bytes / 4) };
-    let k = depth_tiles(kernel, &roles.summed, depth, max_batch);
+    let k = depth_tiles(kernel, &roles.summed, deepest, max_batch);
     let depth_tile: usize = k.iter().map(|tile| tile.size).product();
     let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
