@@ -144,11 +144,14 @@ fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
     }
     let size = |factor: usize| sides[factor].iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product();
     let sizes: [usize; 2] = [size(0), size(1)];
-    // Where neither is contiguous B is packed across, so it is better the smaller one: more rows use it.
     let b_factor = match contiguous(0).cmp(&contiguous(1)) {
         Ordering::Greater => 0,
         Ordering::Less => 1,
-        Ordering::Equal => usize::from(sizes[1] <= sizes[0] || sizes[0] < MACHINE.columns),
+        // Where neither is contiguous B is packed across: the smaller one, which more rows use, if it fills the registers.
+        Ordering::Equal => {
+            let smaller = usize::from(sizes[1] <= sizes[0]);
+            if sizes[smaller] >= MACHINE.columns { smaller } else { 1 - smaller }
+        }
     };
     let [rows, mut columns] = [sides[1 - b_factor].clone(), sides[b_factor].clone()];
     // The batch of a convolution is beside its columns: each sample is a contraction of its own.
