@@ -1192,7 +1192,7 @@ extern "C" __global__ void __launch_bounds__(32) fc1_bias_grad_update(
 
 // fc1_input_grad
 //   from     examples/mnist/src/model.rs:32:22 in fc1
-//   launch   7 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (b_block, b)
+//   launch   7 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (a) x (b)
 //   reads    480 * B + 192000 bytes
 //   writes   1600 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
@@ -1201,7 +1201,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
     float* __restrict__ d_reshape,         // [B, 400]
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (a) and 64 columns (b_block, b), and this thread's place in it.
+    // This block's tile of 64 rows (a) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 7;
     const int column_first = tile % column_tiles * 64;
@@ -1230,10 +1230,9 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 400 && depth < 120) {
-                const int b_block = column / 25;
-                const int b = column % 25;
+                const int b = column;
                 const int c = depth;
-                value = fc1_weight[c * 400 + b_block * 25 + b];
+                value = fc1_weight[c * 400 + b];
             }
             fc1_weight_tile[at / 64][at % 64] = value;
         }
@@ -1259,10 +1258,9 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 400) {
                 const int a = row;
-                const int b_block = column / 25;
-                const int b = column % 25;
+                const int b = column;
                 const float d_reshape_2 = sums[i][j];
-                d_reshape[a * 400 + b_block * 25 + b] = d_reshape_2;
+                d_reshape[a * 400 + b] = d_reshape_2;
             }
         }
     }
@@ -1273,7 +1271,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_input_grad(
 //            examples/mnist/src/model.rs:32:22 in fc1
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   14 blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i_block, i)
+//   launch   14 blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
 //   reads    2080 * B + 384016 bytes
 //   writes   384000 bytes
 extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
@@ -1285,7 +1283,7 @@ extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
     float* __restrict__ fc1_weight,                            // [120, 400], in place
     const int B                                                // at most 64
 ) {
-    // This block's tile of 64 rows (n) and 64 columns (i_block, i), and this thread's place in it.
+    // This block's tile of 64 rows (n) and 64 columns (i), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 7;
     const int column_first = tile % column_tiles * 64;
@@ -1314,10 +1312,9 @@ extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 400 && depth < B) {
-                const int i_block = column / 25;
-                const int i = column % 25;
+                const int i = column;
                 const int a = depth;
-                value = max_pool_1[a * 400 + i_block * 25 + i];
+                value = max_pool_1[a * 400 + i];
             }
             max_pool_1_tile[at / 64][at % 64] = value;
         }
@@ -1343,12 +1340,11 @@ extern "C" __global__ void __launch_bounds__(256) fc1_weight_grad_update(
             const int column = column_first + column_lane + 16 * j;
             if (row < 120 && column < 400) {
                 const int n = row;
-                const int i_block = column / 25;
-                const int i = column % 25;
+                const int i = column;
                 const float d_fc1_weight = sums[i_2][j];
-                const float optimizer_fc1_weight_momentum_buffer_new_2 = optimizer_fc1_weight_momentum_buffer[n * 400 + i_block * 25 + i] * (float)momentum[0] + d_fc1_weight;
-                optimizer_fc1_weight_momentum_buffer[n * 400 + i_block * 25 + i] = optimizer_fc1_weight_momentum_buffer_new_2;
-                fc1_weight[n * 400 + i_block * 25 + i] = fc1_weight[n * 400 + i_block * 25 + i] - (float)lr[0] * optimizer_fc1_weight_momentum_buffer_new_2;
+                const float optimizer_fc1_weight_momentum_buffer_new_2 = optimizer_fc1_weight_momentum_buffer[n * 400 + i] * (float)momentum[0] + d_fc1_weight;
+                optimizer_fc1_weight_momentum_buffer[n * 400 + i] = optimizer_fc1_weight_momentum_buffer_new_2;
+                fc1_weight[n * 400 + i] = fc1_weight[n * 400 + i] - (float)lr[0] * optimizer_fc1_weight_momentum_buffer_new_2;
             }
         }
     }
@@ -1598,7 +1594,7 @@ extern "C" __global__ void __launch_bounds__(256) max_pool_grad_2(
 //            examples/mnist/src/model.rs:31:22 in conv2
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   3 * B blocks of 256 threads: one block for each 64 x 16 tile of (c, h, w) x (n)
+//   launch   3 * B blocks of 256 threads: one block for each 16 x 64 tile of (n) x (c, h, w)
 //   reads    11104 * B bytes
 //   writes   9600 * B bytes
 extern "C" __global__ void __launch_bounds__(256) conv2_weight_grad_update_partial(
@@ -1607,55 +1603,55 @@ extern "C" __global__ void __launch_bounds__(256) conv2_weight_grad_update_parti
     float* __restrict__ d_conv2_weight_partial,  // [B, 16, 6, 5, 5]
     const int B                                  // at most 64
 ) {
-    // This block's tile of 64 rows (c, h, w) and 16 columns (n), and this thread's place in it.
+    // This block's tile of 16 rows (n) and 64 columns (c, h, w), and this thread's place in it.
     const int tile = blockIdx.x;
-    const int column_tiles = 1;
-    const int column_first = tile % column_tiles * 16;
-    const int row_tiles = 3;
-    const int row_first = tile / column_tiles % row_tiles * 64;
+    const int column_tiles = 3;
+    const int column_first = tile % column_tiles * 64;
+    const int row_tiles = 1;
+    const int row_first = tile / column_tiles % row_tiles * 16;
     const int outer = tile / (column_tiles * row_tiles);
     const int n_2 = outer;
     const int row_lane = threadIdx.x / 16;
     const int column_lane = threadIdx.x % 16;
-    __shared__ float max_pool_tile[16][64];  // [depth, row]
-    __shared__ float d_conv2_add_tile[16][16];  // [depth, column]
-    float sums[4][1] = {};
+    __shared__ float d_conv2_add_tile[16][16];  // [depth, row]
+    __shared__ float max_pool_tile[16][64];  // [depth, column]
+    float sums[1][4] = {};
 
     // d_conv2_weight = sum over (oh, ow), 16 at a time.
     for (int depth_first = 0; depth_first < 100; depth_first += 16) {
-        for (int at = threadIdx.x; at < 1024; at += 256) {
-            const int row = row_first + at % 64;
-            const int depth = depth_first + at / 64;
-            float value = 0;
-            if (row < 150 && depth < 100) {
-                const int c = row / 25;
-                const int h = row / 5 % 5;
-                const int w = row % 5;
-                const int oh = depth / 10;
-                const int ow = depth % 10;
-                value = max_pool[n_2 * 1176 + c * 196 + (h + oh) * 14 + w + ow];
-            }
-            max_pool_tile[at / 64][at % 64] = value;
-        }
         for (int at = threadIdx.x; at < 256; at += 256) {
-            const int column = column_first + at / 16;
+            const int row = row_first + at / 16;
             const int depth = depth_first + at % 16;
             float value = 0;
-            if (column < 16 && depth < 100) {
-                const int n = column;
+            if (row < 16 && depth < 100) {
+                const int n = row;
                 const int oh = depth / 10;
                 const int ow = depth % 10;
                 value = d_conv2_add[n_2 * 1600 + n * 100 + oh * 10 + ow];
             }
             d_conv2_add_tile[at % 16][at / 16] = value;
         }
+        for (int at = threadIdx.x; at < 1024; at += 256) {
+            const int column = column_first + at % 64;
+            const int depth = depth_first + at / 64;
+            float value = 0;
+            if (column < 150 && depth < 100) {
+                const int c = column / 25;
+                const int h = column / 5 % 5;
+                const int w = column % 5;
+                const int oh = depth / 10;
+                const int ow = depth % 10;
+                value = max_pool[n_2 * 1176 + c * 196 + (h + oh) * 14 + w + ow];
+            }
+            max_pool_tile[at / 64][at % 64] = value;
+        }
         __syncthreads();
         for (int depth = 0; depth < 16; ++depth) {
             #pragma unroll
-            for (int i = 0; i < 4; ++i) {
+            for (int i = 0; i < 1; ++i) {
                 #pragma unroll
-                for (int j = 0; j < 1; ++j) {
-                    sums[i][j] += max_pool_tile[depth][row_lane + 16 * i] * d_conv2_add_tile[depth][column_lane + 16 * j];
+                for (int j = 0; j < 4; ++j) {
+                    sums[i][j] += d_conv2_add_tile[depth][row_lane + 16 * i] * max_pool_tile[depth][column_lane + 16 * j];
                 }
             }
         }
@@ -1664,16 +1660,16 @@ extern "C" __global__ void __launch_bounds__(256) conv2_weight_grad_update_parti
 
     // Epilogue of each sum.
     #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 1; ++i) {
         #pragma unroll
-        for (int j = 0; j < 1; ++j) {
+        for (int j = 0; j < 4; ++j) {
             const int row = row_first + row_lane + 16 * i;
             const int column = column_first + column_lane + 16 * j;
-            if (row < 150 && column < 16) {
-                const int c = row / 25;
-                const int h = row / 5 % 5;
-                const int w = row % 5;
-                const int n = column;
+            if (row < 16 && column < 150) {
+                const int n = row;
+                const int c = column / 25;
+                const int h = column / 5 % 5;
+                const int w = column % 5;
                 const float d_conv2_weight = sums[i][j];
                 d_conv2_weight_partial[n_2 * 2400 + n * 150 + c * 25 + h * 5 + w] = d_conv2_weight;
             }
@@ -1750,7 +1746,7 @@ extern "C" __global__ void __launch_bounds__(128) conv1_bias_grad_update_partial
 //            examples/mnist/src/model.rs:30:22 in conv1
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   B blocks of 256 threads: one block for each 32 x 16 tile of (h, w) x (n)
+//   launch   B blocks of 256 threads: one block for each 16 x 32 tile of (n) x (h, w)
 //   reads    21952 * B bytes
 //   writes   600 * B bytes
 extern "C" __global__ void __launch_bounds__(256) conv1_weight_grad_update_partial(
@@ -1759,29 +1755,41 @@ extern "C" __global__ void __launch_bounds__(256) conv1_weight_grad_update_parti
     float* __restrict__ d_conv1_weight_partial,  // [B, 6, 5, 5]
     const int B                                  // at most 64
 ) {
-    // This block's tile of 32 rows (h, w) and 16 columns (n), and this thread's place in it.
+    // This block's tile of 16 rows (n) and 32 columns (h, w), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 1;
-    const int column_first = tile % column_tiles * 16;
+    const int column_first = tile % column_tiles * 32;
     const int row_tiles = 1;
-    const int row_first = tile / column_tiles % row_tiles * 32;
+    const int row_first = tile / column_tiles % row_tiles * 16;
     const int outer = tile / (column_tiles * row_tiles);
     const int n_2 = outer;
     const int row_lane = threadIdx.x / 16;
     const int column_lane = threadIdx.x % 16;
-    __shared__ float x_tile[16][32];  // [depth, row]
-    __shared__ float d_conv1_add_tile[16][16];  // [depth, column]
-    float sums[2][1] = {};
+    __shared__ float d_conv1_add_tile[16][16];  // [depth, row]
+    __shared__ float x_tile[16][32];  // [depth, column]
+    float sums[1][2] = {};
 
     // d_conv1_weight = sum over (oh, ow), 16 at a time.
     for (int depth_first = 0; depth_first < 784; depth_first += 16) {
+        for (int at = threadIdx.x; at < 256; at += 256) {
+            const int row = row_first + at / 16;
+            const int depth = depth_first + at % 16;
+            float value = 0;
+            if (row < 6 && depth < 784) {
+                const int n = row;
+                const int oh = depth / 28;
+                const int ow = depth % 28;
+                value = d_conv1_add[n_2 * 4704 + n * 784 + oh * 28 + ow];
+            }
+            d_conv1_add_tile[at % 16][at / 16] = value;
+        }
         for (int at = threadIdx.x; at < 512; at += 256) {
-            const int row = row_first + at % 32;
+            const int column = column_first + at % 32;
             const int depth = depth_first + at / 32;
             float value = 0;
-            if (row < 25 && depth < 784) {
-                const int h = row / 5;
-                const int w = row % 5;
+            if (column < 25 && depth < 784) {
+                const int h = column / 5;
+                const int w = column % 5;
                 const int oh = depth / 28;
                 const int ow = depth % 28;
                 const int x_at_2 = h + oh - 2;
@@ -1791,25 +1799,13 @@ extern "C" __global__ void __launch_bounds__(256) conv1_weight_grad_update_parti
             }
             x_tile[at / 32][at % 32] = value;
         }
-        for (int at = threadIdx.x; at < 256; at += 256) {
-            const int column = column_first + at / 16;
-            const int depth = depth_first + at % 16;
-            float value = 0;
-            if (column < 6 && depth < 784) {
-                const int n = column;
-                const int oh = depth / 28;
-                const int ow = depth % 28;
-                value = d_conv1_add[n_2 * 4704 + n * 784 + oh * 28 + ow];
-            }
-            d_conv1_add_tile[at % 16][at / 16] = value;
-        }
         __syncthreads();
         for (int depth = 0; depth < 16; ++depth) {
             #pragma unroll
-            for (int i = 0; i < 2; ++i) {
+            for (int i = 0; i < 1; ++i) {
                 #pragma unroll
-                for (int j = 0; j < 1; ++j) {
-                    sums[i][j] += x_tile[depth][row_lane + 16 * i] * d_conv1_add_tile[depth][column_lane + 16 * j];
+                for (int j = 0; j < 2; ++j) {
+                    sums[i][j] += d_conv1_add_tile[depth][row_lane + 16 * i] * x_tile[depth][column_lane + 16 * j];
                 }
             }
         }
@@ -1818,15 +1814,15 @@ extern "C" __global__ void __launch_bounds__(256) conv1_weight_grad_update_parti
 
     // Epilogue of each sum.
     #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 1; ++i) {
         #pragma unroll
-        for (int j = 0; j < 1; ++j) {
+        for (int j = 0; j < 2; ++j) {
             const int row = row_first + row_lane + 16 * i;
             const int column = column_first + column_lane + 16 * j;
-            if (row < 25 && column < 6) {
-                const int h = row / 5;
-                const int w = row % 5;
-                const int n = column;
+            if (row < 6 && column < 25) {
+                const int n = row;
+                const int h = column / 5;
+                const int w = column % 5;
                 const float d_conv1_weight = sums[i][j];
                 d_conv1_weight_partial[n_2 * 150 + n * 25 + h * 5 + w] = d_conv1_weight;
             }

@@ -537,7 +537,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_2_bias_grad_update(
 // fc_2_input_grad
 //   from     src/models/mlp.rs:22:23
 //            src/models/mlp.rs:24:23 in fc.2
-//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i_block, i)
+//   launch   4 * ceil(B / 64) blocks of 256 threads: one block for each 64 x 64 tile of (n) x (i)
 //   reads    1064 * B + 10240 bytes
 //   writes   1024 * B bytes
 extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
@@ -547,7 +547,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
     float* __restrict__ d_fc_1_add,         // [B, 256]
     const int B                             // at most 64
 ) {
-    // This block's tile of 64 rows (n) and 64 columns (i_block, i), and this thread's place in it.
+    // This block's tile of 64 rows (n) and 64 columns (i), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 4;
     const int column_first = tile % column_tiles * 64;
@@ -576,10 +576,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 256 && depth < 10) {
-                const int i_block = column / 32;
-                const int i = column % 32;
+                const int i = column;
                 const int c = depth;
-                value = fc_2_weight[c * 256 + i_block * 32 + i];
+                value = fc_2_weight[c * 256 + i];
             }
             fc_2_weight_tile[at / 64][at % 64] = value;
         }
@@ -605,10 +604,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_2_input_grad(
             const int column = column_first + column_lane + 16 * j;
             if (row < B && column < 256) {
                 const int n = row;
-                const int i_block = column / 32;
-                const int i = column % 32;
+                const int i = column;
                 const float d_relu_1 = sums[i_2][j];
-                d_fc_1_add[n * 256 + i_block * 32 + i] = relu_1[n * 256 + i_block * 32 + i] > 0.0f ? d_relu_1 : 0.0f;
+                d_fc_1_add[n * 256 + i] = relu_1[n * 256 + i] > 0.0f ? d_relu_1 : 0.0f;
             }
         }
     }
@@ -807,7 +805,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_input_grad(
 //   from     src/models/mlp.rs:24:23 in fc.1
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b_block, b)
+//   launch   32 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    3072 * B + 524296 bytes
 //   writes   524288 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
@@ -817,7 +815,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
     float* __restrict__ fc_1_weight,       // [256, 512], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (c) and 64 columns (b_block, b), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 8;
     const int column_first = tile % column_tiles * 64;
@@ -846,10 +844,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 512 && depth < B) {
-                const int b_block = column / 32;
-                const int b = column % 32;
+                const int b = column;
                 const int a = depth;
-                value = relu[a * 512 + b_block * 32 + b];
+                value = relu[a * 512 + b];
             }
             relu_tile[at / 64][at % 64] = value;
         }
@@ -875,10 +872,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_1_weight_grad_update(
             const int column = column_first + column_lane + 16 * j;
             if (row < 256 && column < 512) {
                 const int c = row;
-                const int b_block = column / 32;
-                const int b = column % 32;
+                const int b = column;
                 const float d_fc_1_weight = sums[i][j];
-                fc_1_weight[c * 512 + b_block * 32 + b] = fc_1_weight[c * 512 + b_block * 32 + b] - (float)lr[0] * d_fc_1_weight;
+                fc_1_weight[c * 512 + b] = fc_1_weight[c * 512 + b] - (float)lr[0] * d_fc_1_weight;
             }
         }
     }
@@ -918,7 +914,7 @@ extern "C" __global__ void __launch_bounds__(32) fc_0_bias_grad_update(
 //   from     src/models/mlp.rs:24:23 in fc.0
 //            frontend/src/optim/sgd.rs:75:18
 //            frontend/src/optim/sgd.rs:75:9
-//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b_block, b)
+//   launch   104 blocks of 256 threads: one block for each 64 x 64 tile of (c) x (b)
 //   reads    5184 * B + 1605640 bytes
 //   writes   1605632 bytes
 extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
@@ -928,7 +924,7 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
     float* __restrict__ fc_0_weight,       // [512, 784], in place
     const int B                            // at most 64
 ) {
-    // This block's tile of 64 rows (c) and 64 columns (b_block, b), and this thread's place in it.
+    // This block's tile of 64 rows (c) and 64 columns (b), and this thread's place in it.
     const int tile = blockIdx.x;
     const int column_tiles = 13;
     const int column_first = tile % column_tiles * 64;
@@ -957,10 +953,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int depth = depth_first + at / 64;
             float value = 0;
             if (column < 784 && depth < B) {
-                const int b_block = column / 28;
-                const int b = column % 28;
+                const int b = column;
                 const int a = depth;
-                value = x[a * 784 + b_block * 28 + b];
+                value = x[a * 784 + b];
             }
             x_tile[at / 64][at % 64] = value;
         }
@@ -986,10 +981,9 @@ extern "C" __global__ void __launch_bounds__(256) fc_0_weight_grad_update(
             const int column = column_first + column_lane + 16 * j;
             if (row < 512 && column < 784) {
                 const int c = row;
-                const int b_block = column / 28;
-                const int b = column % 28;
+                const int b = column;
                 const float d_fc_0_weight = sums[i][j];
-                fc_0_weight[c * 784 + b_block * 28 + b] = fc_0_weight[c * 784 + b_block * 28 + b] - (float)lr[0] * d_fc_0_weight;
+                fc_0_weight[c * 784 + b] = fc_0_weight[c * 784 + b] - (float)lr[0] * d_fc_0_weight;
             }
         }
     }
