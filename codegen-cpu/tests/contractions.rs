@@ -44,7 +44,7 @@ fn matmul(dtype: DType, m: Dim, n: usize, k: Dim, a_transposed: bool, b_transpos
 fn all_transposes_packed_or_not() {
     for (a_transposed, b_transposed) in [(false, false), (false, true), (true, false), (true, true)] {
         for (pack_a, pack_b) in [(false, false), (true, true)] {
-            for (m, n, k) in [(7, 33, 19), (16, 16, 16), (1, 5, 40), (30, 1, 3)] {
+            for (m, n, k) in [(7, 33, 19), (16, 16, 16), (1, 5, 40), (30, 1, 3), (37, 20, 51)] {
                 for tiles in [(4, 16, 8), (64, 64, 64), (1, 1, 1)] {
                     let mut held = matmul(DType::F32, m.into(), n, Dim::fixed(k), a_transposed, b_transposed);
                     let [i, j, p] = held.axes;

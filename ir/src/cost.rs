@@ -47,3 +47,23 @@ fn operations(expr: &Expr) -> f64 {
     });
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::text::{Item, parse_module};
+
+    #[test]
+    fn a_product_counts_twice_and_each_tensor_once() {
+        let text = "kernel linear(x: f32[B,8], w: f32[4,8], b: f32[4]) -> (y: f32[B,4])
+  for n in B, o in 4
+    s = sum i in 8 of x[n, i] * w[o, i]
+    y[n, o] = max(s + b[o], 0.0)
+  schedule grain(1)
+";
+        let module = parse_module(text, "linear").expect("the text is a kernel");
+        let [Item::Kernel(kernel)] = module.items.as_slice() else { panic!("one kernel") };
+        let cost = kernel.cost(2);
+        assert_eq!(cost.flops, f64::from(2 * 4 * (2 * 8 + 2)));
+        assert_eq!(cost.bytes, f64::from(4 * (2 * 8 + 4 * 8 + 4 + 2 * 4)));
+    }
+}

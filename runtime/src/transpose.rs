@@ -29,7 +29,11 @@ const LINE: usize = 16;
 /// Elements of a register on every processor.
 const LANES: usize = 4;
 
-/// `to[r][c] = from[c][r]`. Safety: as [`TransposeF32Fn`].
+/// `to[r][c] = from[c][r]`.
+///
+/// # Safety
+///
+/// As [`TransposeF32Fn`].
 pub unsafe extern "C" fn transpose_f32(args: *const TransposeArgs) {
     // SAFETY: the caller's promise: the arguments are readable, and every element that is touched is one they describe.
     unsafe {
@@ -55,10 +59,10 @@ unsafe fn line_block(args: &TransposeArgs, row: usize, column: usize) {
         for r in (row..row + LINE).step_by(LANES) {
             // SAFETY: the block is in the matrix.
             unsafe {
-                let from = |i: usize| from(args, r, c + i).cast::<[f32; LANES]>().read_unaligned();
-                let block = [from(0), from(1), from(2), from(3)];
-                for i in 0..LANES {
-                    let exchanged = [block[0][i], block[1][i], block[2][i], block[3][i]];
+                let column = |i: usize| from(args, r, c + i).cast::<[f32; LANES]>().read_unaligned();
+                let columns: [[f32; LANES]; LANES] = std::array::from_fn(column);
+                let rows: [[f32; LANES]; LANES] = std::array::from_fn(|i| columns.map(|column| column[i]));
+                for (i, exchanged) in rows.into_iter().enumerate() {
                     to(args, r + i, c).cast::<[f32; LANES]>().write_unaligned(exchanged);
                 }
             }

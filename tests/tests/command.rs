@@ -178,6 +178,8 @@ fn mistakes_are_told_with_their_place() {
         &["dump", "lenet", "--after", "nosuch"],
         &["check", "mlp", "--batch", "65"],
         &["check", "mlp", "--batch", "0"],
+        &["bench", "nosuch"],
+        &["bench", "mlp", "--batch", "65"],
         &["summary", "sound.kir"],
         &["dump", "word.kir"],
         &["dump", "type.kir"],
@@ -205,6 +207,29 @@ fn wrong_arguments_show_the_usage() {
     }
     assert!(output(&["--help"]).contains("summary"));
     assert_eq!(output(&["models"]), "mlp\nlenet\ndigits\nresnet18\nresnet50\nresnet50_infer\nunet\ngpt\n");
+}
+
+#[test]
+fn a_benchmark_has_the_fields_of_its_peers_and_lists_every_launch() {
+    let json: serde_json::Value =
+        serde_json::from_str(&output(&["bench", "mlp", "--seconds", "0", "--threads", "1", "--batch", "8", "--json"]))
+            .expect("one line of JSON");
+    let fields = ["workload", "peer", "batch", "threads", "samples_per_s", "step_ms", "steps", "time_to_first_step_s"];
+    for field in fields.into_iter().chain(["peak_rss_mib", "version", "losses"]) {
+        assert!(!json[field].is_null(), "{field}: {json}");
+    }
+    assert_eq!((&json["workload"], &json["batch"], &json["threads"]), (&"mlp".into(), &8.into(), &1.into()));
+
+    let folder = folder();
+    let trace = folder.path().join("trace.json");
+    let trace_argument = trace.to_str().expect("a path of letters");
+    let table = output(&["bench", "mlp", "--seconds", "0", "--threads", "1", "--roofline", "--trace", trace_argument]);
+    assert!(table.contains("GFLOP/s of multiply-adds") && table.contains("the whole step"), "{table}");
+    let events: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&trace).expect("it was written")).expect("a trace is JSON");
+    let events = events["traceEvents"].as_array().expect("a list of events");
+    let launches = table.lines().filter(|line| line.contains(" @")).count();
+    assert!(launches > 5 && launches == events.len(), "{launches} rows, {} events", events.len());
 }
 
 #[test]

@@ -74,8 +74,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
-    let height =
-        (elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+    let height = (elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
     let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
     let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64

@@ -15,7 +15,9 @@ const LEAST: i64 = 8;
 pub fn run(kernel: &mut Kernel) {
     let [Statement::For(axes, _)] = kernel.body.as_slice() else { return };
     let Some(&axis) = axes.last() else { return };
-    let Some(extent) = kernel.axis(axis).extent.as_fixed().filter(|_| kernel.axis(axis).limit.is_none()) else { return };
+    let Some(extent) = kernel.axis(axis).extent.as_fixed().filter(|_| kernel.axis(axis).limit.is_none()) else {
+        return;
+    };
     let Some(by) = divisor_of(kernel, axis) else { return };
     let by = by as usize;
     if by >= extent || !extent.is_multiple_of(by) {

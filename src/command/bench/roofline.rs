@@ -55,7 +55,9 @@ pub(super) fn table(launches: &[TimedLaunch], threads: usize) -> Result<String, 
     let peaks = Peaks::measure(&mut Pool::new(threads)?)?;
     let step_ns: f64 = launches.iter().map(|launch| launch.time_ns).sum();
     let (gflops, gbytes) = (peaks.flops_per_s / 1e9, peaks.bytes_per_s / 1e9);
-    let mut text = format!("\n{threads} threads: at most {gflops:.0} GFLOP/s of multiply-adds, {gbytes:.0} GB/s of memory copied\n\n");
+    let mut text = format!(
+        "\n{threads} threads: at most {gflops:.0} GFLOP/s of multiply-adds, {gbytes:.0} GB/s of memory copied\n\n"
+    );
     text += "    us   step     MFLOP      MiB  of FMA  of memory  kernel\n";
     let row = |time_ns: f64, flops: f64, bytes: f64, name: &str| {
         format!(
@@ -76,7 +78,8 @@ pub(super) fn table(launches: &[TimedLaunch], threads: usize) -> Result<String, 
     for (name, kind) in [("all contractions", Some(true)), ("all others", Some(false)), ("the whole step", None)] {
         let members = || launches.iter().filter(|launch| kind.is_none_or(|kind| launch.is_contraction == kind));
         let sum = |of: fn(&TimedLaunch) -> f64| members().map(of).sum::<f64>();
-        text += &row(sum(|l| l.time_ns), sum(|l| l.flops), sum(|l| l.bytes), &format!("{name} ({})", members().count()));
+        text +=
+            &row(sum(|l| l.time_ns), sum(|l| l.flops), sum(|l| l.bytes), &format!("{name} ({})", members().count()));
     }
     Ok(text)
 }
