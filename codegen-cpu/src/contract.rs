@@ -149,8 +149,8 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let in_place_a = if contract.pack_a || is_ragged(&m, item_start) { None } else { tiles.in_place(&factor_a) };
     let in_place_b = if contract.pack_b || is_ragged(&n, None) { None } else { tiles.in_place(&factor_b) };
     let (k_split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
-    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, Side::A { k_first: a_k_first }, factor_a));
-    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, Side::B, factor_b));
+    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, a_k_first, factor_a));
+    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
 
     let c_position = position(&m).times(columns as i64).plus(&position(&n));
     let direct = if is_ragged(&m, item_start) || is_ragged(&n, None) {
@@ -242,13 +242,6 @@ fn operands(m: &[TiledAxis], n: &[TiledAxis], k: &[TiledAxis], a: InPlace, b: In
     (split, a.ok_or(split), b.ok_or(split))
 }
 
-/// How an operand is packed: B, and A if its rows are contiguous in memory, as `[k][rows or columns]`; A else as `[m][k]`.
-#[derive(Clone, Copy)]
-enum Side {
-    A { k_first: bool },
-    B,
-}
-
 /// How many neighbours on one of these axes are neighbours in memory.
 fn contiguous(tiles: &Tiles, factor: &Expr, axes: &[TiledAxis]) -> usize {
     let Expr::Load(load) = factor else { return 1 };
@@ -257,16 +250,16 @@ fn contiguous(tiles: &Tiles, factor: &Expr, axes: &[TiledAxis]) -> usize {
     axes.iter().filter(moves).map(|axis| axis.size).max().unwrap_or(1)
 }
 
+/// A packed operand: as `[k][rows or columns]` if `k_first`, as B always is, else as `[m][k]`.
 fn packed(
     tensor: TensorId,
     side: &[TiledAxis],
     k: &[TiledAxis],
     split: usize,
     row: usize,
-    order: Side,
+    k_first: bool,
     factor: Expr,
 ) -> Operand {
-    let k_first = matches!(order, Side::B | Side::A { k_first: true });
     let (rows, columns) = if k_first { (k, side) } else { (side, k) };
     let axes = rows.iter().chain(columns).map(|axis| axis.inner).collect();
     let store = Statement::Store { tensor, index: vec![position(rows), position(columns)], value: factor };

@@ -4,7 +4,7 @@
 //! values and hoists each to the outermost loop in which it is constant. Loads of read-only tensors are marked movable, so they are
 //! hoisted too. That is why nothing here keeps a table of row addresses or of invariant subexpressions.
 
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 use kiln_ir::interpret::{Precision, Scalar};
 use kiln_ir::kernel::{Access, Kernel};
@@ -197,6 +197,36 @@ impl<'a> Emitter<'a> {
         let function = self.context(types::I64, offset);
         let call = self.b.ins().call_indirect(signature, function, arguments);
         self.b.inst_results(call).first().copied()
+    }
+
+    /// Memory on the stack for a struct of arguments.
+    pub(crate) fn stack_struct<T>(&mut self) -> Value {
+        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<T>() as u32, 3);
+        let slot = self.b.create_sized_stack_slot(slot);
+        self.b.ins().stack_addr(types::I64, slot, 0)
+    }
+
+    /// Fills a struct of arguments and calls a function of the context with its address.
+    pub(crate) fn call_with(&mut self, offset: i32, arguments: Value, fields: &[(usize, Value)]) {
+        for &(offset, value) in fields {
+            self.b.ins().store(MemFlagsData::trusted(), value, arguments, offset as i32);
+        }
+        self.call(offset, &[arguments], None);
+    }
+
+    /// The address of the element at a position, with these axes at 0.
+    pub(crate) fn first_element(&mut self, axes: &[AxisId], tensor: TensorId, position: &Index) -> Value {
+        for axis in axes {
+            self.positions[axis.0 as usize] = Position::Constant(0);
+        }
+        let address = self.address(tensor, position, 0, None);
+        for axis in axes {
+            self.positions[axis.0 as usize] = Position::Unbound;
+        }
+        match address.offset {
+            0 => address.base,
+            offset => self.b.ins().iadd_imm_s(address.base, i64::from(offset)),
+        }
     }
 
     /// Calls a function of numbers of the context.

@@ -14,7 +14,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, Expr, Index};
 use kiln_runtime::abi::{BrgemmArgs, KernelContext};
@@ -72,9 +72,7 @@ impl Emitter<'_> {
             .filter_map(|operand| operand.pack.as_ref())
             .map(|pack| (pack_depth(pack, contraction, &levels), pack))
             .collect();
-        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<BrgemmArgs>() as u32, 3);
-        let slot = self.b.create_sized_stack_slot(slot);
-        let arguments = self.b.ins().stack_addr(types::I64, slot, 0);
+        let arguments = self.stack_struct::<BrgemmArgs>();
         let nest = Nest { contraction, levels, first_k, packs, arguments, begin, end };
 
         self.pack(&nest, 0);
@@ -204,10 +202,7 @@ impl Emitter<'_> {
             (offset_of!(BrgemmArgs, c_m_stride), int(self, c.row_stride)),
             (offset_of!(BrgemmArgs, accumulate), self.is_later_tile(nest)),
         ];
-        for (offset, value) in fields {
-            self.b.ins().store(MemFlagsData::trusted(), value, nest.arguments, offset as i32);
-        }
-        self.call(KernelContext::OFFSET_BRGEMM_F32, &[nest.arguments], None);
+        self.call_with(KernelContext::OFFSET_BRGEMM_F32, nest.arguments, &fields);
     }
 
     /// Rows of the tile in hand: the leading axis may be short, the others count in full.
@@ -226,18 +221,8 @@ impl Emitter<'_> {
     /// The first element of an operand's tile.
     fn corner(&mut self, nest: &Nest<'_>, operand: &Operand) -> Value {
         let Contraction { m, n, k, .. } = nest.contraction;
-        for axis in m.iter().chain(n).chain(k) {
-            self.positions[axis.inner.0 as usize] = Position::Constant(0);
-        }
-        let address = self.address(operand.tensor, &operand.position, 0, None);
-        for axis in m.iter().chain(n).chain(k) {
-            self.positions[axis.inner.0 as usize] = Position::Unbound;
-        }
-        if address.offset == 0 {
-            address.base
-        } else {
-            self.b.ins().iadd_imm_s(address.base, i64::from(address.offset))
-        }
+        let axes: Vec<AxisId> = m.iter().chain(n).chain(k).map(|axis| axis.inner).collect();
+        self.first_element(&axes, operand.tensor, &operand.position)
     }
 
     /// 1 unless this is the first tile of k.

@@ -4,12 +4,12 @@
 
 use std::mem::offset_of;
 
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
+use cranelift_codegen::ir::Value;
 use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, DType, Expr, Index, TensorId};
 use kiln_runtime::abi::{KernelContext, TransposeArgs};
 
-use crate::emit::{Emitter, Position};
+use crate::emit::Emitter;
 use crate::tiling::factor;
 
 /// One matrix: `to[rows][columns]`.
@@ -82,21 +82,18 @@ impl Emitter<'_> {
                 e.at(axis, position, &mut |e| e.transpose(rest, matrix));
             });
         }
-        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<TransposeArgs>() as u32, 3);
-        let slot = self.b.create_sized_stack_slot(slot);
-        let arguments = self.b.ins().stack_addr(types::I64, slot, 0);
+        let axes = [matrix.rows.as_slice(), &matrix.columns].concat();
+        let (to, from) = (&matrix.to, &matrix.from);
         let fields = [
             (offset_of!(TransposeArgs, rows), self.count(&matrix.rows)),
             (offset_of!(TransposeArgs, columns), self.count(&matrix.columns)),
-            (offset_of!(TransposeArgs, to), self.first(matrix, &matrix.to)),
+            (offset_of!(TransposeArgs, to), self.first_element(&axes, to.0, &to.1)),
             (offset_of!(TransposeArgs, to_stride), self.int(matrix.to_stride)),
-            (offset_of!(TransposeArgs, from), self.first(matrix, &matrix.from)),
+            (offset_of!(TransposeArgs, from), self.first_element(&axes, from.0, &from.1)),
             (offset_of!(TransposeArgs, from_stride), self.int(matrix.from_stride)),
         ];
-        for (offset, value) in fields {
-            self.b.ins().store(MemFlagsData::trusted(), value, arguments, offset as i32);
-        }
-        self.call(KernelContext::OFFSET_TRANSPOSE_F32, &[arguments], None);
+        let arguments = self.stack_struct::<TransposeArgs>();
+        self.call_with(KernelContext::OFFSET_TRANSPOSE_F32, arguments, &fields);
     }
 
     fn count(&mut self, axes: &[AxisId]) -> Value {
@@ -106,16 +103,5 @@ impl Emitter<'_> {
             count = self.scaled(count, trip);
         }
         count
-    }
-
-    fn first(&mut self, matrix: &Transpose, (tensor, position): &(TensorId, Index)) -> Value {
-        for &axis in matrix.rows.iter().chain(&matrix.columns) {
-            self.positions[axis.0 as usize] = Position::Constant(0);
-        }
-        let address = self.address(*tensor, position, 0, None);
-        for &axis in matrix.rows.iter().chain(&matrix.columns) {
-            self.positions[axis.0 as usize] = Position::Unbound;
-        }
-        self.b.ins().iadd_imm_s(address.base, i64::from(address.offset))
     }
 }
