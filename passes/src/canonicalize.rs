@@ -19,6 +19,7 @@
 //! **Source:** the rules are MLIR's canonicalization patterns for `arith` and `tensor`; the fixpoint is LLVM's InstCombine.
 
 mod arithmetic;
+mod convolution;
 mod view;
 
 use std::collections::BTreeMap;
@@ -50,8 +51,8 @@ const fn rounding(apply: fn(&mut Graph, ValueId) -> Option<ValueId>) -> Rule {
     Rule { exactness: Exactness::Rounding, apply }
 }
 
-/// Every rule; the first that fires wins. None undoes another, and each removes an op, shortens a chain, or moves a reshape or a known
-/// value one op further, so the fixpoint exists.
+/// Every rule; the first that fires wins. None undoes another, and each removes an op or a stride, shortens a chain, or moves a reshape or a
+/// known value one op further, so the fixpoint exists.
 const RULES: &[Rule] = &[
     exact(arithmetic::known_to_the_right),
     exact(arithmetic::neutral_operand),
@@ -73,7 +74,7 @@ const RULES: &[Rule] = &[
     exact(view::reduction_reshaped),
     rounding(view::sum_of_sum),
     exact(view::reshape_sinks),
-    exact(view::strided_taps),
+    exact(convolution::single_taps),
 ];
 
 /// Applies every rule until none fires.
