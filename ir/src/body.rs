@@ -137,7 +137,7 @@ pub fn position(ty: &Type) -> Index {
     })
 }
 
-/// The index of one row-major layout seen through another of the same element count: the view that a reshape is.
+/// The index of one row-major layout seen through another of the same element count: the view that a reshape is. Panics where the counts differ.
 pub fn reshape_index(from: &Type, to: &Type) -> Vec<Index> {
     if from.shape.is_empty() {
         // There is no element to find, and nothing to divide by.
@@ -173,10 +173,9 @@ fn groups(from: &Type, to: &Type) -> Vec<(Range<usize>, Range<usize>)> {
             let grows = if a.batch == b.batch { a.factor < b.factor } else { !a.batch };
             let (ty, at, count) = if grows { (from, &mut i, &mut a) } else { (to, &mut j, &mut b) };
             *at += 1;
-            let Some(next) = (*at < ty.rank()).then(|| ty.dim(*at)) else {
-                return vec![(0..from.rank(), 0..to.rank())];
-            };
-            *count = Dim { factor: count.factor * next.factor, batch: count.batch || next.batch };
+            // There is a next axis: both shapes have the same count.
+            *count =
+                count.product(ty.dim(*at)).expect("the batch axis is in front, and the count of a type is a number");
         }
         (i, j) = (i + 1, j + 1);
         groups.push((first..i, second..j));

@@ -129,8 +129,10 @@ impl<'a> Emitter<'a> {
         let mut root = value;
         while !self.is_member(root) && !self.cx.is_materialised(root) {
             let [operand] = graph.operands(root)[..] else { return None };
-            let reshape = kiln_ir::Body::view(kiln_ir::reshape_index(graph.ty(operand), graph.ty(root)), None);
-            if graph.ty(operand).shape.count() != graph.ty(root).shape.count() || facts::body(graph, root) != reshape {
+            let (from, to) = (graph.ty(operand), graph.ty(root));
+            if from.shape.count() != to.shape.count()
+                || facts::body(graph, root) != kiln_ir::Body::view(kiln_ir::reshape_index(from, to), None)
+            {
                 return None;
             }
             root = operand;
