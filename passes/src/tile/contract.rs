@@ -67,8 +67,9 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
     // Where both operands are copied, tiles are as near to square as the cache allows: each copy is used often.
-    let (deepest, elements) =
-        if pack_a && pack_b { (MAX_DEPTH / 2, MACHINE.pack_bytes / 2) } else { (MAX_DEPTH, MACHINE.pack_bytes / 4) };
+    let (deepest, tile_bytes) =
+        if pack_a && pack_b { (MAX_DEPTH / 2, 2 * MACHINE.pack_bytes) } else { (MAX_DEPTH, MACHINE.pack_bytes) };
+    let elements = tile_bytes / DType::F32.size_bytes();
     let k = depth_tiles(kernel, &roles.summed, deepest, max_batch);
     let depth_tile: usize = k.iter().map(|tile| tile.size).product();
     let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
@@ -217,31 +218,26 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
     if outer.is_empty() && (!pack_b || is_tall) && (roles.rows.len() == 1 || is_batch) {
         return vec![roles.rows[0]];
     }
-    if outer.is_empty() && is_tall {
-        let first = roles.rows[0];
-        let inner: usize = roles.rows[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
-        let wanted = BLOCK_ROWS.div_ceil(inner);
-        if let Some(extent) = kernel.axis(first).extent.as_fixed()
-            && let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent)
-        {
-            let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
-            roles.rows[0] = rest;
-            roles.outer.push(block);
-            return vec![block];
-        }
-    }
-    let first = roles.columns[0];
-    let inner: usize = roles.columns[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
-    let wanted = MACHINE.columns.div_ceil(inner);
-    if let Some(extent) = kernel.axis(first).extent.as_fixed()
-        && let Some(size) = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent)
-    {
-        let (block, rest) = rewrite::split(kernel, first, size, ("_block", ""));
-        roles.columns[0] = rest;
+    let cut = match outer.is_empty() && is_tall {
+        true => block(kernel, &mut roles.rows, BLOCK_ROWS),
+        false => None,
+    };
+    if let Some(block) = cut.or_else(|| block(kernel, &mut roles.columns, MACHINE.columns)) {
         roles.outer.push(block);
         return [outer, vec![block]].concat();
     }
     if outer.is_empty() && roles.rows.len() == 1 { roles.rows.clone() } else { outer }
+}
+
+/// Cuts the first axis of rows or columns into equal blocks of about `wanted` positions; the blocks are the axis that is returned.
+fn block(kernel: &mut Kernel, axes: &mut [AxisId], wanted: usize) -> Option<AxisId> {
+    let inner: usize = axes[1..].iter().map(|&axis| kernel.axis(axis).extent.factor).product();
+    let wanted = wanted.div_ceil(inner);
+    let extent = kernel.axis(axes[0]).extent.as_fixed()?;
+    let size = divisor(extent, wanted.div_ceil(2), wanted, wanted * 2).filter(|&size| size < extent)?;
+    let (block, rest) = rewrite::split(kernel, axes[0], size, ("_block", ""));
+    axes[0] = rest;
+    Some(block)
 }
 
 /// Tiles of the summed axes: whole, unless the sum is long; then its outermost axis is cut.

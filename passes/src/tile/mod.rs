@@ -1,8 +1,8 @@
 //! Chooses how each kernel runs: what threads divide, the tiles of contractions, and which loops are split or written out.
 //!
 //! Everything is fixed by shapes and the greatest batch, nothing by the number of threads, so results are the same bits on every
-//! machine size. Six steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
-//! are split so that the division is decided when the kernel is compiled; windows that look for a position are written out; contractions get tiles for the micro-kernel; the rest gets longer
+//! machine size. Seven steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
+//! are split so that the division is decided when the kernel is compiled; windows that look for a position are written out; contractions get tiles for the micro-kernel; of the rest, axes that are read through divisions are split, and it gets longer
 //! inner loops and threads.
 //!
 //! **Before:** kernels with the default schedule. **After:** every kernel has `thread`, `grain`, `unroll` and, where one fits, `contract`.
@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     pub rows: usize,
     /// See `rows`.
     pub columns: usize,
-    /// Bytes of a packed operand that stay in the second-level cache beside the other operand and the result.
+    /// Bytes of a packed operand that stay in the second-level cache beside the other operand and the result; twice that where both are packed.
     pub pack_bytes: usize,
     /// Scalar operations in a nanosecond, in loops that the vectoriser has a fair chance with.
     pub operations_per_ns: f64,
