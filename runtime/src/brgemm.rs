@@ -67,17 +67,22 @@ pub fn brgemm_f32() -> BrgemmF32Fn {
 
 /// All micro-kernels that this processor can run, named, the fastest first.
 pub fn available() -> Vec<(&'static str, BrgemmF32Fn)> {
-    let mut kernels: Vec<(&'static str, BrgemmF32Fn)> = Vec::new();
+    supported().into_iter().map(|(name, brgemm, _)| (name, brgemm)).collect()
+}
+
+/// The instruction sets that this processor has, the widest first.
+fn supported() -> Vec<(&'static str, BrgemmF32Fn, MultiplyAddsFn)> {
+    let mut kernels: Vec<(&'static str, BrgemmF32Fn, MultiplyAddsFn)> = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            kernels.push(("avx512", avx512::brgemm_f32));
+            kernels.push(("avx512", avx512::brgemm_f32, avx512::multiply_adds));
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            kernels.push(("avx2", avx2::brgemm_f32));
+            kernels.push(("avx2", avx2::brgemm_f32, avx2::multiply_adds));
         }
     }
-    kernels.push(("portable", portable::brgemm_f32));
+    kernels.push(("portable", portable::brgemm_f32, portable::multiply_adds));
     kernels
 }
 
@@ -87,14 +92,8 @@ type MultiplyAddsFn = unsafe fn(rounds: u64) -> u64;
 
 /// As [`MultiplyAddsFn`], with the widest instructions of this processor: what no micro-kernel can be faster than.
 pub(crate) fn multiply_adds(rounds: u64) -> u64 {
-    let widest: MultiplyAddsFn = match available()[0].0 {
-        #[cfg(target_arch = "x86_64")]
-        "avx512" => avx512::multiply_adds,
-        #[cfg(target_arch = "x86_64")]
-        "avx2" => avx2::multiply_adds,
-        _ => portable::multiply_adds,
-    };
-    // SAFETY: `available` lists what the processor can run.
+    let (_, _, widest) = supported()[0];
+    // SAFETY: `supported` lists what the processor can run.
     unsafe { widest(rounds) }
 }
 
