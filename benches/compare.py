@@ -26,10 +26,13 @@ def kiln_binary():
 
 
 def measure(command):
-    """The last line of JSON; None where a side does not have the workload."""
+    """The last line, of JSON; where there is none, what the side says instead."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = done.stdout.strip().splitlines()
-    return json.loads(lines[-1]) if done.returncode == 0 and lines else None
+    if done.returncode == 0 and lines:
+        return json.loads(lines[-1])
+    said = done.stderr.strip().splitlines()
+    return {"failed": said[-1] if said else f"exit status {done.returncode}"}
 
 
 def processor():
@@ -48,7 +51,10 @@ def sides(args, workload, kiln):
     for mode in args.modes:
         found[mode] = [sys.executable, args.peers, "--workload", workload, *MODES[mode], *common]
     if args.jax:
-        found["jax"] = [sys.executable, args.jax, "--workload", workload, *common]
+        # It takes two processors and the workload's own batch, whatever is asked for: another setting would not be a comparison.
+        if args.threads != 2 or args.batch:
+            sys.exit("the JAX side runs on 2 threads with its own batch: leave out --jax, or --threads and --batch")
+        found["jax"] = [sys.executable, args.jax, "--workload", workload, "--seconds", str(args.seconds)]
     return found
 
 
@@ -73,8 +79,9 @@ def main():
             for name, command in commands.items():
                 results[name].append(measure(command))
         for name, runs in results.items():
-            if None in runs or None in results["kiln"]:
-                print(f"{workload:<15} {name:<9} does not run")
+            failure = next((run["failed"] for run in runs + results["kiln"] if "failed" in run), None)
+            if failure:
+                print(f"{workload:<15} {name:<9} does not run: {failure}", flush=True)
                 continue
             speeds = [run["samples_per_s"] for run in runs]
             ratio = statistics.median(ours["samples_per_s"] / run["samples_per_s"] for ours, run in zip(results["kiln"], runs))
