@@ -1,12 +1,13 @@
 //! What a kernel has to do, whatever its schedule: the axes of a roofline.
 
 use crate::kernel::{Access, Kernel, Statement};
-use crate::{AxisId, Binary, Expr, Unary};
+use crate::{Atom, AxisId, Binary, Expr, Unary};
 
 /// Work and traffic of one launch.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Cost {
-    /// Arithmetic of floating point; a multiplication with addition counts twice, a function such as `exp` once.
+    /// Arithmetic of floating point; a multiplication with addition counts twice, a function such as `exp` once. Where a load divides exactly, as in the
+    /// gradient of a strided window, only the iterations that have an element count: the others are the kernel's own waste.
     pub flops: f64,
     /// Bytes that must move if each tensor is read or written once, and twice where it is updated.
     pub bytes: f64,
@@ -32,10 +33,25 @@ fn flops(kernel: &Kernel, statements: &[Statement], batch: usize) -> f64 {
         Statement::Reduce { axes, lets, results } => {
             let bound: f64 = lets.iter().map(|(_, expr)| value(expr)).sum();
             let sums: f64 = results.iter().map(|result| 1.0 + value(&result.value)).sum();
-            trips(axes) * (bound + sums)
+            trips(axes) * (bound + sums) / strides(results.iter().map(|result| &result.value))
         }
     };
     statements.iter().map(of).sum()
+}
+
+/// How many iterations there are for each that all exact divisions let pass.
+fn strides<'e>(values: impl Iterator<Item = &'e Expr>) -> f64 {
+    let mut divisions: Vec<Atom> = Vec::new();
+    for value in values {
+        value.for_each(&mut |part| {
+            let Expr::Load(load) = part else { return };
+            let atoms = load.index.iter().flat_map(|index| &index.terms).map(|(atom, _)| atom);
+            divisions.extend(atoms.filter(|atom| matches!(atom, Atom::ExactDiv(..))).cloned());
+        });
+    }
+    divisions.sort();
+    divisions.dedup();
+    divisions.iter().map(|atom| if let Atom::ExactDiv(_, by) = atom { *by as f64 } else { 1.0 }).product()
 }
 
 fn operations(expr: &Expr) -> f64 {
@@ -51,6 +67,19 @@ fn operations(expr: &Expr) -> f64 {
 #[cfg(test)]
 mod tests {
     use crate::text::{Item, parse_module};
+
+    #[test]
+    fn zeros_between_strides_are_no_work() {
+        let text = "kernel strided(g: f32[B,5], w: f32[3]) -> (y: f32[B,8])
+  for n in B, i in 8
+    s = sum k in 3 of g[n, (i - k) /! 2 | 0] * w[k]
+    y[n, i] = s
+  schedule grain(1)
+";
+        let module = parse_module(text, "strided").expect("the text is a kernel");
+        let [Item::Kernel(kernel)] = module.items.as_slice() else { panic!("one kernel") };
+        assert_eq!(kernel.cost(4).flops, f64::from(4 * 8 * 3 * 2 / 2));
+    }
 
     #[test]
     fn a_product_counts_twice_and_each_tensor_once() {
