@@ -23,14 +23,14 @@ pub(super) struct Options {
     /// A model's name.
     workload: String,
     /// Threads; as many as KILN_THREADS says or as there are processors if nothing is said.
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    threads: Option<u16>,
     /// Samples of a step; the model's bound if nothing is said.
     #[arg(long)]
     batch: Option<usize>,
     /// How long to repeat the step.
-    #[arg(long, default_value_t = 6.0)]
-    seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "6", value_parser = duration)]
+    seconds: Duration,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
@@ -103,7 +103,7 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
         }
     }
     let mut times = Vec::new();
-    let end = Instant::now() + Duration::from_secs_f64(options.seconds.clamp(0.0, 1e6));
+    let end = Instant::now() + options.seconds;
     while Instant::now() < end || times.len() < FIRST_STEPS {
         let begin = Instant::now();
         one_step(&mut session, entry, batch, &inputs)?;
@@ -139,9 +139,16 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     Ok(text)
 }
 
-fn session(compiled: Compiled, compiler: &Compiler, threads: Option<usize>) -> Result<Session, Error> {
+/// Seconds, for the argument's parser. A year is more than anyone waits, and a clock can still add it.
+fn duration(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 3.2e7;
+    let seconds: Option<f64> = text.parse().ok().filter(|seconds| (0.0..=YEAR).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "it needs a number of seconds from 0 on".to_owned())
+}
+
+fn session(compiled: Compiled, compiler: &Compiler, threads: Option<u16>) -> Result<Session, Error> {
     let pool = match threads {
-        Some(threads) => Pool::new(threads)?,
+        Some(threads) => Pool::new(threads.into())?,
         None => Pool::from_environment()?,
     };
     compiled.session(compiler, pool)

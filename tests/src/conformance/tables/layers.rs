@@ -24,6 +24,7 @@ macro_rules! batch_norm {
     ($args:ident, $layer:ident) => {{
         let layer = $layer::new($args.count("num_features", 0)?)
             .eps($args.number("eps", 1e-5)?)
+            .momentum($args.number("momentum", 0.1)?)
             .affine($args.flag("affine", true)?)
             .track_running_stats($args.flag("track_running_stats", true)?);
         Box::new(layer)
@@ -61,8 +62,8 @@ pub(super) fn layer(class: &str, args: &Args) -> Result<Box<dyn Module>, Unsuppo
             let shape: Vec<usize> =
                 args.counts("normalized_shape")?.into_iter().map(|extent| extent as usize).collect();
             let norm = LayerNorm::new(shape).eps(args.number("eps", 1e-5)?);
-            let (affine, bias) = (args.flag("elementwise_affine", true)?, args.flag("bias", true)?);
-            Box::new(norm.elementwise_affine(affine).bias(affine && bias))
+            let affine = args.flag("elementwise_affine", true)?;
+            Box::new(norm.elementwise_affine(affine).bias(args.flag("bias", true)?))
         }
         "GroupNorm" => {
             let norm = GroupNorm::new(args.count("num_groups", 1)?, args.count("num_channels", 0)?);
