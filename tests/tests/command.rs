@@ -198,9 +198,15 @@ fn mistakes_are_told_with_their_place() {
 
 #[test]
 fn wrong_arguments_show_the_usage() {
-    for arguments in
-        [&["dump"][..], &["dump", "lenet", "--stage", "ptx"], &["nosuch"], &["check", "mlp", "--batch", "two"]]
-    {
+    for arguments in [
+        &["dump"][..],
+        &["dump", "lenet", "--stage", "ptx"],
+        &["nosuch"],
+        &["check", "mlp", "--batch", "two"],
+        &["bench", "mlp", "--seconds", "nan"],
+        &["bench", "mlp", "--seconds=-3"],
+        &["bench", "mlp", "--threads", "0"],
+    ] {
         let said = kiln_in(&support::root(), arguments, &[]);
         assert_eq!((said.status, said.out.as_str()), (Some(2), ""), "kiln {arguments:?}");
         assert!(said.err.starts_with("error: "), "{}", said.err);
