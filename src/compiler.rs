@@ -6,6 +6,7 @@ use kiln_codegen_cpu as cpu;
 use kiln_frontend::{Module, Traced, Training};
 use kiln_ir::Program;
 use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
+use kiln_passes::select_algorithm::Selection;
 use kiln_runtime::{Pool, Session, Trainer};
 
 use crate::Error;
@@ -33,6 +34,7 @@ use crate::switches::Switches;
 pub struct Compiler {
     cpu: cpu::Options,
     seed: u64,
+    selection: Selection,
 }
 
 /// The environment's switch for [`Compiler::detect_anomaly`] in builds ahead of time.
@@ -62,6 +64,13 @@ impl Compiler {
     pub fn portable(self) -> Compiler {
         let cpu = cpu::Options { cpu: cpu::Cpu::Baseline, ..self.cpu };
         Compiler { cpu, ..self }
+    }
+
+    /// Which algorithms may compute convolutions. The fastest are not the most exact: Winograd's lose two or three bits of a result, which
+    /// [`Selection::Exact`] keeps.
+    #[must_use]
+    pub fn algorithms(self, selection: Selection) -> Compiler {
+        Compiler { selection, ..self }
     }
 
     /// Finds the first value that is not finite: NaN, or an infinity that arises from finite operands. Every value then has a kernel of its own, whose
@@ -98,7 +107,8 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
-        let request = pipeline::Request { detect_anomaly: self.detects_anomaly(), ..request(traced) };
+        let (detect_anomaly, selection) = (self.detects_anomaly(), self.selection);
+        let request = pipeline::Request { detect_anomaly, selection, ..request(traced) };
         let program = run_pipeline(&request, &mut ())?;
         Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }
@@ -169,5 +179,14 @@ impl Observer for Both<'_> {
 /// The trace as the pipeline takes it.
 pub(crate) fn request(traced: Traced) -> pipeline::Request {
     let Traced { name, train, eval, predict, rules, accumulate, .. } = traced;
-    pipeline::Request { name, train, eval, predict, rules, accumulate, detect_anomaly: false }
+    pipeline::Request {
+        name,
+        train,
+        eval,
+        predict,
+        rules,
+        accumulate,
+        detect_anomaly: false,
+        selection: Selection::default(),
+    }
 }

@@ -42,6 +42,9 @@ pub use kiln_frontend::*;
 #[cfg(feature = "compiler")]
 pub use kiln_macros::{custom_vjp, model};
 
+#[cfg(feature = "compiler")]
+pub use kiln_passes::select_algorithm::{Algorithm, Selection};
+
 /// What a model file needs.
 #[cfg(feature = "compiler")]
 pub mod prelude {

@@ -26,6 +26,8 @@ pub enum Kind {
     Gather,
     /// Elements that follow from one another, or whose places are values: a [`Sweep`].
     Sweep,
+    /// Elements that are computed together: a [`Block`].
+    Block,
 }
 
 /// An op as a formula. Axes `0..rank` are the result's; the axes of the reduction, or the steps of the sweep, follow.
@@ -41,6 +43,8 @@ pub struct Body {
     pub value: Expr,
     /// Where the values go, if it is not simply one to each position of the result.
     pub sweep: Option<Sweep>,
+    /// The elements of a whole block of the result, of which `value` is the first.
+    pub block: Option<Block>,
 }
 
 /// Lines along one axis of the result, each filled by steps that run one after another:
@@ -62,6 +66,21 @@ pub struct Sweep {
     pub start: Option<Expr>,
     /// The position on the axis that a step stores.
     pub place: Index,
+}
+
+/// Straight-line code for a block of the result at once, so that its elements share what they have in common:
+///
+/// ```text
+/// result[.., i, ..] = elements[i]                             for every position i of the block, given the lets
+/// ```
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Block {
+    /// The axes of the result over which the block extends, whole. No formula names them.
+    pub axes: Vec<usize>,
+    /// What the elements share: `LocalId(n)` is the n-th, and may be named by those after it.
+    pub lets: Vec<Expr>,
+    /// One for each position on `axes`, row-major.
+    pub elements: Vec<Expr>,
 }
 
 impl Body {
@@ -86,17 +105,29 @@ impl Body {
 
     /// A reduction.
     pub fn reduce(kind: Kind, monoid: Monoid, reduction: Vec<Dim>, value: Expr) -> Body {
-        Body { kind, reduction, monoid: Some(monoid), value, sweep: None }
+        Body { kind, reduction, monoid: Some(monoid), value, sweep: None, block: None }
     }
 
     /// One value for each position, without a reduction.
     pub fn single(kind: Kind, value: Expr) -> Body {
-        Body { kind, reduction: Vec::new(), monoid: None, value, sweep: None }
+        Body { kind, reduction: Vec::new(), monoid: None, value, sweep: None, block: None }
     }
 
     /// A sweep that stores `value`.
     pub fn sweep(sweep: Sweep, value: Expr) -> Body {
         Body { sweep: Some(sweep), ..Body::single(Kind::Sweep, value) }
+    }
+
+    /// A block of elements that are computed together. It is not empty.
+    pub fn block(block: Block) -> Body {
+        let value = block.elements[0].clone();
+        Body { block: Some(block), ..Body::single(Kind::Block, value) }
+    }
+
+    /// The axes of the result that are no loops around the formula: it fills them whole.
+    pub fn filled(&self) -> Vec<usize> {
+        let swept = self.sweep.iter().map(|sweep| sweep.axis);
+        swept.chain(self.block.iter().flat_map(|block| block.axes.iter().copied())).collect()
     }
 
     /// The extents of the axes after the result's: of the reduction, or of the steps.
@@ -106,6 +137,9 @@ impl Body {
 
     /// Calls `visit` with every expression of the formula, whole.
     pub fn for_each_expr(&self, visit: &mut dyn FnMut(&Expr)) {
+        if let Some(block) = &self.block {
+            return block.lets.iter().chain(&block.elements).for_each(visit);
+        }
         visit(&self.value);
         if let Some(sweep) = &self.sweep {
             sweep.start.iter().for_each(&mut *visit);

@@ -13,6 +13,8 @@ pub mod autodiff;
 
 pub mod append_update;
 
+pub mod select_algorithm;
+
 pub mod fuse;
 pub mod lower;
 pub mod tile;

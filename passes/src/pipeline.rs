@@ -11,7 +11,7 @@
 //! | `simplify` | graph | the three passes again, over what the two before have added; `detach` and custom derivatives have done their work and go |
 //! | *autocast* | graph | its place; not there yet |
 //! | *assign_layout* | graph | its place; not there yet |
-//! | *select_algorithm* | graph | its place; not there yet |
+//! | `select_algorithm` | graph | convolutions become what is fastest |
 //! | *rematerialize* | graph | its place; not there yet |
 //! | `fuse` | graph | says which kernel computes each value |
 //! | `lower` | graph → kernels | one loop nest for each |
@@ -38,8 +38,12 @@ pub use request::{Request, Unit, units};
 use check::Watch;
 use kiln_ir::{Graph, Program, UpdateRules};
 
+use crate::select_algorithm::Selection;
 use crate::steps::Steps;
-use crate::{canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse, tile, vectorize};
+use crate::{
+    canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse, select_algorithm, tile,
+    vectorize,
+};
 
 macro_rules! steps {
     ($($variant:ident = $name:literal,)*) => {
@@ -68,6 +72,7 @@ steps! {
     Autodiff = "autodiff",
     AppendUpdate = "append_update",
     Simplify = "simplify",
+    SelectAlgorithm = "select_algorithm",
     Fuse = "fuse",
     Lower = "lower",
     Tile = "tile",
@@ -102,7 +107,7 @@ impl Step {
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
     let (mut entries, mut stopped) = (Vec::new(), false);
     for Unit { name, graph, rules } in units(request) {
-        let how = How { rules, detect_anomaly: request.detect_anomaly };
+        let how = How { rules, detect_anomaly: request.detect_anomaly, selection: request.selection };
         let steps = match graph_steps(name, graph, how, observer)? {
             Some(graph) => kernel_steps(name, &graph, how, observer)?,
             None => None,
@@ -123,6 +128,7 @@ pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Prog
 struct How<'a> {
     rules: Option<&'a UpdateRules>,
     detect_anomaly: bool,
+    selection: Selection,
 }
 
 /// The steps on a unit's graph; `None` where the observer stopped it.
@@ -141,7 +147,7 @@ fn graph_steps(
     how: How<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    let How { rules, detect_anomaly } = how;
+    let How { rules, detect_anomaly, selection } = how;
     let trains = request::trains(unit);
     for &step in Step::GRAPH {
         let before = graph.order();
@@ -152,6 +158,8 @@ fn graph_steps(
             Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
             Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
             Step::Simplify => simplify(&mut graph),
+            // What is looked at is what the user has written.
+            Step::SelectAlgorithm if !detect_anomaly => select_algorithm::run(&mut graph, selection),
             Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
             Step::Fuse => fuse::run(&mut graph),
             _ => {}

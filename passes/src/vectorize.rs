@@ -57,7 +57,7 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
     for statement in statements {
         match statement {
             Statement::For(axes, inner) => {
-                let own = last(kernel, axes).filter(|&axis| score(kernel, inner, axis) > 0);
+                let own = last(kernel, axes).filter(|&axis| is_block(inner) || score(kernel, inner, axis) > 0);
                 let nested: Vec<AxisId> = loops(kernel, inner);
                 let fits = |axis: AxisId| match has_serial(inner) {
                     true => meets_one_place(kernel, inner, axis),
@@ -79,6 +79,14 @@ fn loops(kernel: &Kernel, statements: &[Statement]) -> Vec<AxisId> {
         }
     }
     found
+}
+
+/// Whether several elements of one tensor are stored by straight-line code: it has more to compute than to load, however its loads lie.
+fn is_block(statements: &[Statement]) -> bool {
+    let mut tensors = Vec::new();
+    for_each_store(statements, &mut |tensor, _| tensors.push(tensor));
+    let straight = statements.iter().all(|statement| matches!(statement, Statement::Let(..) | Statement::Store { .. }));
+    straight && tensors.len() > 1 && tensors.iter().all(|tensor| *tensor == tensors[0])
 }
 
 /// Whether every place that a serial loop computes is the same along the axis.

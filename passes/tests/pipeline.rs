@@ -169,6 +169,7 @@ fn units_take_what_they_need() {
         rules: Some(rules()),
         accumulate: Some(UpdateRules { groups: Vec::new(), ..rules() }),
         detect_anomaly: false,
+        selection: Default::default(),
     };
     let found = units(&request);
     let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];

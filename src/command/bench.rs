@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{Draw, Model, mistake, names};
 use crate::compiler::Compiled;
-use crate::{Compiler, Error};
+use crate::{Compiler, Error, Selection};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -40,6 +40,9 @@ pub(super) struct Options {
     /// Write the launches of one step as a trace for Chrome or Perfetto.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Leave out algorithms that round otherwise than the sums of the ops, as Winograd's convolutions do.
+    #[arg(long)]
+    exact: bool,
     /// Time a program whose every value is looked at.
     #[arg(long)]
     detect_anomaly: bool,
@@ -79,7 +82,8 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
         return Err(mistake(Code::UnknownName, message, format!("the workloads are {}", names(models))));
     };
     let start = Instant::now();
-    let compiler = Compiler::new().detect_anomaly(options.detect_anomaly);
+    let selection = if options.exact { Selection::Exact } else { Selection::default() };
+    let compiler = Compiler::new().detect_anomaly(options.detect_anomaly).algorithms(selection);
     let compiled = compiler.compile_traced((model.trace)().map_err(Error::Model)?)?;
     let program = compiled.program.clone();
     let entry = program.entries.iter().find(|entry| entry.name == "train_step").unwrap_or(&program.entries[0]);

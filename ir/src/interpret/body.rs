@@ -1,5 +1,6 @@
 //! The body of an op: for every position of the result, its value combined over the reduction.
 
+use super::block::evaluate_block;
 use super::sweep::evaluate_sweep;
 use super::{Accumulator, InterpretError, Named, Precision, Scope, Value};
 use crate::{Body, DType, Type, accumulator};
@@ -15,6 +16,9 @@ pub fn evaluate_body(
 ) -> Result<Value, InterpretError> {
     if let Some(sweep) = &body.sweep {
         return evaluate_sweep(body, sweep, operands, result, batch, precision);
+    }
+    if let Some(block) = &body.block {
+        return evaluate_block(block, operands, result, batch, precision);
     }
     let operands = Named(operands);
     let evaluate =

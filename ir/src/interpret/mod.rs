@@ -13,6 +13,7 @@ mod tensor;
 
 mod expr;
 
+mod block;
 mod body;
 mod graph;
 mod kernel;

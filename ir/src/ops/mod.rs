@@ -24,6 +24,7 @@ mod reduce;
 mod scan;
 mod view;
 mod windows;
+mod winograd;
 
 pub use adaptive::*;
 pub use contract::*;
@@ -43,6 +44,7 @@ pub use reduce::*;
 pub use scan::*;
 pub use view::*;
 pub use windows::*;
+pub use winograd::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +211,8 @@ table! {
     "conv" => Conv,
     "conv_input_grad" => ConvInputGrad,
     "conv_weight_grad" => ConvWeightGrad,
+    "to_winograd" => ToWinograd,
+    "from_winograd" => FromWinograd,
 
     "max_pool" => MaxPool,
     "max_pool_index" => MaxPoolIndex,

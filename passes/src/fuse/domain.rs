@@ -159,11 +159,11 @@ impl Axes {
                 let results = facts.result.len();
                 among(0, results) == 1 && among(results, results + facts.reduction.len()) == 0
             };
-            let swept = |&at: &usize| {
-                let swept = facts[&members[at]].swept;
-                swept.is_some_and(|axis| self.class(at, axis) == class)
+            let filled = |&at: &usize| {
+                let mut filled = facts[&members[at]].filled.iter();
+                filled.any(|&axis| self.class(at, axis) == class)
             };
-            !broken && part.iter().all(once) && !part.iter().any(swept)
+            !broken && part.iter().all(once) && !part.iter().any(filled)
         });
         (first, shared.collect())
     }

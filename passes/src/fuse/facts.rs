@@ -33,8 +33,8 @@ pub struct Facts {
     pub reads: Vec<Read>,
     /// Whether an index value is checked on the way.
     pub checks: bool,
-    /// The axis along which the value is swept, which is therefore no loop around its steps.
-    pub swept: Option<usize>,
+    /// The axes that the formula fills whole, which are therefore no loops around it.
+    pub filled: Vec<usize>,
     /// Roughly the scalar operations for one position of all axes.
     pub cost: usize,
 }
@@ -81,8 +81,9 @@ pub fn facts(graph: &Graph, value: ValueId, in_place: &dyn Fn(ValueId) -> bool) 
         walk.expr(&expr, &graph.operands(value), false);
     });
     let Walk { reads, checks, cost, .. } = walk;
-    let swept = body.sweep.as_ref().map(|sweep| sweep.axis);
-    Facts { kind: body.kind, result, reduction: body.inner().to_vec(), reads, checks, swept, cost }
+    let elements = body.block.as_ref().map_or(1, |block| block.elements.len());
+    let (filled, cost) = (body.filled(), cost.div_ceil(elements));
+    Facts { kind: body.kind, result, reduction: body.inner().to_vec(), reads, checks, filled, cost }
 }
 
 /// The axis, or 0 where there is only one position.
@@ -119,13 +120,19 @@ pub fn in_place(graph: &Graph) -> BTreeMap<ValueId, bool> {
 
 fn is_free(graph: &Graph, value: ValueId, found: &BTreeMap<ValueId, bool>) -> bool {
     let body = body(graph, value);
-    if !body.reduction.is_empty() || matches!(body.kind, Kind::Gather | Kind::Sweep) {
+    if !body.reduction.is_empty() || matches!(body.kind, Kind::Gather | Kind::Sweep | Kind::Block) {
         return false;
     }
     let operands = graph.operands(value);
     if body.kind == Kind::View {
         // A view of several values (`concat`) is a choice at each element: worth repeating only inside one pointwise user.
-        let pointwise = |user: &ValueId| crate::fuse::facts::body(graph, *user).kind == Kind::Pointwise;
+        let kind = |user: &ValueId| crate::fuse::facts::body(graph, *user).kind;
+        let pointwise = |user: &ValueId| kind(user) == Kind::Pointwise;
+        // The many loads of a block would each look where the image ends.
+        let fills = matches!(&body.value, Expr::Load(load) if load.fill.is_some());
+        if fills && graph.users(value).iter().any(|user| kind(user) == Kind::Block) {
+            return false;
+        }
         return operands.len() == 1 || matches!(graph.users(value).as_slice(), [user] if pointwise(user));
     }
     let scalar = graph.ty(value).shape.count() == Dim::ONE;

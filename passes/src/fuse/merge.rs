@@ -73,9 +73,12 @@ impl Fusion<'_> {
         if members.iter().any(|member| self.facts[member].reads.iter().any(found)) {
             return None;
         }
-        // The steps of a sweep are all that its kernel does.
-        let swept = members.len() > 1 && members.iter().any(|member| self.facts[member].kind == Kind::Sweep);
-        if swept || self.repeats_much(members) || members.iter().any(|&member| self.is_thrown_away(member, members)) {
+        // The steps of a sweep are all that its kernel does, and so are the lines of a block.
+        let alone = |member: &ValueId| matches!(self.facts[member].kind, Kind::Sweep | Kind::Block);
+        if members.len() > 1 && members.iter().any(alone)
+            || self.repeats_much(members)
+            || members.iter().any(|&member| self.is_thrown_away(member, members))
+        {
             return None;
         }
         let domain = Domain::of(members, &self.facts)?;

@@ -130,7 +130,7 @@ fn is_candidate(fusion: &Fusion<'_>, value: ValueId) -> bool {
     let direct = |user: &&ValueId| {
         let kind = fusion.facts[user].kind;
         fusion.graph.operands(**user).contains(&value)
-            && !matches!(kind, Kind::Contract | Kind::Window | Kind::Gather | Kind::Sweep)
+            && !matches!(kind, Kind::Contract | Kind::Window | Kind::Gather | Kind::Sweep | Kind::Block)
     };
     let mut outside = fusion.users(value).iter().filter(|user| fusion.group_of[user] != group);
     pointwise

@@ -51,6 +51,8 @@ fn known(graph: &Graph, value: ValueId) -> Option<(Vec<String>, Vec<String>)> {
         (Op::MaxPool(_) | Op::MaxPoolIndex(_) | Op::SumPool(_) | Op::MaxPoolPick(_), 4) => {
             (&["n", "c", "oh", "ow"], &["kh", "kw"])
         }
+        (Op::ToWinograd(_), _) => (&["n", "p", "u", "v", "c"], &[]),
+        (Op::FromWinograd(_), _) => (&["n", "c", "u", "i", "v", "j"], &[]),
         (Op::MaxPoolGrad(_) | Op::SumPoolGrad(_), 4) => (&["n", "c", "h", "w"], &["kh", "kw"]),
         _ => return None,
     };

@@ -42,6 +42,7 @@ pub fn kernel(cx: &Context<'_>, name: &str, members: &[ValueId], stored: &[Value
     let mut emitter = Emitter::new(cx, members, domain);
     match members {
         [member] if cx.facts[member].kind == Kind::Sweep => emitter.sweep(*member),
+        [member] if cx.facts[member].kind == Kind::Block => emitter.block(*member),
         _ => {
             emitter.reductions();
             emitter.shared_stores(stored);

@@ -16,6 +16,7 @@
 //! **Source:** the tree is that of Halide's lowering: loops, and statements where `compute_at` would put them.
 
 mod axis_names;
+mod block;
 mod emit;
 mod guard;
 mod hoist;

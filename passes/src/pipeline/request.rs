@@ -3,6 +3,7 @@
 use kiln_ir::{Graph, Op, Role, UpdateRules};
 
 use crate::rewrite::is_output;
+use crate::select_algorithm::Selection;
 
 /// The unit that computes the loss and every new weight and state.
 const TRAIN_STEP: &str = "train_step";
@@ -30,6 +31,8 @@ pub struct Request {
     pub accumulate: Option<UpdateRules>,
     /// Whether every value has a kernel of its own that knows the user's line, so that the first one that is not finite can be told.
     pub detect_anomaly: bool,
+    /// Which algorithms convolutions may take.
+    pub selection: Selection,
 }
 
 /// An entry point to compile.

@@ -1,0 +1,380 @@
+//! Winograd's short convolutions: the transforms between images and the domain in which a convolution is a product of channels.
+//!
+//! `F(m, r)` computes `m` outputs of a convolution with `r` taps from `m + r - 1` products. Over images both axes are transformed, and with
+//! channels last in the domain a convolution is three steps:
+//!
+//! ```text
+//! %d = to_winograd %x {side = "data", ..}        : f32[B, 36, U, V, c]      U·V tiles
+//! %g = to_winograd %w {side = "kernel", ..}      : f32[o, 36, 1, 1, c]
+//! %m = einsum %d, %g {"npuvc,opc->npuvo"}        : f32[B, 36, U, V, o]
+//! %y = from_winograd %m {side = "data", ..}      : f32[B, o, U, m, V, m]    the tiles of the result
+//! ```
+//!
+//! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
+
+use super::checks;
+use super::contract::Einsum;
+use super::leaf::Constant;
+use super::windows::FoldWindows;
+use crate::op::{Example, Operator, op};
+use crate::{
+    AxisId, Block, Body, DType, Diagnostic, Dim, Expr, Index, LocalId, Number, Shape, Type, Unary, ValueId, Vjp,
+    accumulator, load,
+};
+
+/// Rows of numbers.
+type Matrix = Vec<Vec<f64>>;
+
+/// The matrices of one algorithm. With taps `g` and data `d`, the outputs are `output · [(kernel · g) ⊙ (data · d)]`.
+struct Algorithm {
+    data: &'static [&'static [f64]],
+    kernel: &'static [&'static [f64]],
+    output: &'static [&'static [f64]],
+}
+
+/// `F(2, 3)`: the points 0, 1, -1 and infinity.
+const TWO_OUTPUTS: Algorithm = Algorithm {
+    data: &[&[1., 0., -1., 0.], &[0., 1., 1., 0.], &[0., -1., 1., 0.], &[0., 1., 0., -1.]],
+    kernel: &[&[1., 0., 0.], &[0.5, 0.5, 0.5], &[0.5, -0.5, 0.5], &[0., 0., 1.]],
+    output: &[&[1., 1., 1., 0.], &[0., 1., -1., -1.]],
+};
+
+/// `F(4, 3)`: the points 0, 1, -1, 2, -2 and infinity.
+const FOUR_OUTPUTS: Algorithm = Algorithm {
+    data: &[
+        &[4., 0., -5., 0., 1., 0.],
+        &[0., -4., -4., 1., 1., 0.],
+        &[0., 4., -4., -1., 1., 0.],
+        &[0., -2., -1., 2., 1., 0.],
+        &[0., 2., -1., -2., 1., 0.],
+        &[0., 4., 0., -5., 0., 1.],
+    ],
+    kernel: &[
+        &[1. / 4., 0., 0.],
+        &[-1. / 6., -1. / 6., -1. / 6.],
+        &[-1. / 6., 1. / 6., -1. / 6.],
+        &[1. / 24., 1. / 12., 1. / 6.],
+        &[1. / 24., -1. / 12., 1. / 6.],
+        &[0., 0., 1.],
+    ],
+    output: &[
+        &[1., 1., 1., 1., 1., 0.],
+        &[0., 1., -1., 2., -2., 0.],
+        &[0., 1., 1., 4., 4., 0.],
+        &[0., 1., -1., 8., -8., 1.],
+    ],
+};
+
+/// The taps of all algorithms here, on each axis.
+pub const WINOGRAD_TAPS: usize = 3;
+
+fn algorithm(op: &str, outputs: usize) -> Result<&'static Algorithm, Diagnostic> {
+    match outputs {
+        2 => Ok(&TWO_OUTPUTS),
+        4 => Ok(&FOUR_OUTPUTS),
+        _ => Err(checks::argument(op, &format!("tiles of 2 or 4 outputs, found {outputs}"))),
+    }
+}
+
+fn rows(matrix: &[&[f64]]) -> Matrix {
+    matrix.iter().map(|row| row.to_vec()).collect()
+}
+
+fn transposed(matrix: &[&[f64]]) -> Matrix {
+    (0..matrix[0].len()).map(|column| matrix.iter().map(|row| row[column]).collect()).collect()
+}
+
+op! {
+    /// Tiles of each image in Winograd's domain, channels last: `result[n, p·P + q, u, v, c] = Σ M[p, i]·M[q, j]·x[n, c, u·step + i, v·step + j]`. `M`
+    /// is the matrix for `data` (tiles overlap), a `kernel` (one tile), or the `cotangent` of the outputs. Gradient: the transpose, by `einsum`
+    /// and `fold_windows`.
+    ToWinograd(x) {
+        /// Outputs of a tile on each axis: 2 or 4, with 3 taps.
+        outputs: usize,
+        /// `data`, `kernel` or `cotangent`.
+        side: String,
+    }
+}
+
+impl ToWinograd {
+    const TEXT: &str = "to_winograd";
+
+    /// The matrix, and the distance between tiles.
+    fn matrix(&self) -> Result<(Matrix, usize), Diagnostic> {
+        let algorithm = algorithm(Self::TEXT, self.outputs)?;
+        match self.side.as_str() {
+            "data" => Ok((rows(algorithm.data), self.outputs)),
+            "kernel" => Ok((rows(algorithm.kernel), WINOGRAD_TAPS)),
+            "cotangent" => Ok((transposed(algorithm.output), self.outputs)),
+            side => Err(checks::argument(Self::TEXT, &format!("a side data, kernel or cotangent, found {side}"))),
+        }
+    }
+
+    fn valid_matrix(&self) -> (Matrix, usize) {
+        self.matrix().expect("infer has checked the side")
+    }
+}
+
+impl Operator for ToWinograd {
+    fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
+        let x = &operands[0];
+        checks::float(Self::TEXT, x)?;
+        checks::rank(Self::TEXT, "x", x, 4)?;
+        let (matrix, step) = self.matrix()?;
+        let mut tiles = Vec::new();
+        for axis in [2, 3] {
+            let extent = checks::fixed(Self::TEXT, x, axis)?;
+            let room = extent.checked_sub(matrix[0].len()).filter(|room| room.is_multiple_of(step));
+            let room = room.ok_or_else(|| {
+                let needed = format!("{} positions and a multiple of {step} more, found {extent}", matrix[0].len());
+                checks::argument(Self::TEXT, &needed)
+            })?;
+            tiles.push(Dim::fixed(room / step + 1));
+        }
+        let points = matrix.len() * matrix.len();
+        Ok(x.with_shape([x.dim(0), Dim::fixed(points), tiles[0], tiles[1], x.dim(1)]))
+    }
+
+    fn body(&self, operands: &[Type], result: &Type) -> Body {
+        let (matrix, step) = self.valid_matrix();
+        let axis = |id| Index::axis(AxisId(id));
+        let element = |i: usize, j: usize| {
+            let place = |id, inside: usize| axis(id).times(step as i64).shifted(inside as i64);
+            load(0, vec![axis(0), axis(4), place(2, i), place(3, j)], None)
+        };
+        straight_line(&matrix, operands[0].dtype, vec![1], result, &element)
+    }
+
+    fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
+        let (matrix, step) = self.valid_matrix();
+        let (points, size) = (matrix.len(), matrix[0].len());
+        let (g, extent) = (cx.cotangent(), cx.operand_shape(0));
+        let [n, _, u, v, c] = *cx.ty(g).shape.0.as_slice() else { return vec![None] };
+        let square = cx.reshape(g, &Shape(vec![n, points.into(), points.into(), u, v, c]));
+        let m = constant(cx, &matrix, g);
+        let columns = cx.emit(Einsum::new("npquvc,pi->nquvci"), &[square, m]);
+        let tiles = cx.emit(Einsum::new("nquvci,qj->ncuvij"), &[columns, m]);
+        let extent = extent.0[2..].iter().map(|dim| dim.factor).collect();
+        let fold =
+            FoldWindows { axes: vec![2, 3], size: vec![size; 2], step: vec![step; 2], dilation: vec![1; 2], extent };
+        vec![Some(cx.emit(fold, &[tiles]))]
+    }
+
+    fn examples() -> Vec<Example> {
+        let to = |outputs, side: &str| ToWinograd { outputs, side: side.to_owned() };
+        let images = |height: usize, width: usize| {
+            Type::new(DType::F32, [Dim::BATCH, 2.into(), Dim::fixed(height), Dim::fixed(width)])
+        };
+        let weight = Type::new(DType::F32, [3, 2, 3, 3]);
+        vec![
+            Example::new(to(2, "data"), [images(6, 4)]),
+            Example::new(to(4, "data"), [images(6, 10)]),
+            Example::new(to(2, "kernel"), [weight.clone()]),
+            Example::new(to(4, "kernel"), [weight]),
+            Example::new(to(2, "cotangent"), [images(4, 2)]),
+            Example::new(to(4, "cotangent"), [images(4, 8)]),
+        ]
+    }
+}
+
+op! {
+    /// Tiles back from Winograd's domain: `result[n, c, u, i, v, j] = Σ M[i, p]·M[j, q]·x[n, p·P + q, u, v, c]`. `M` is the matrix for the outputs
+    /// (`data`), or for the gradient of a `kernel`. A reshape makes images of the tiles. Gradient: the transpose, by `einsum`.
+    FromWinograd(x) {
+        /// Outputs of a tile on each axis: 2 or 4, with 3 taps.
+        outputs: usize,
+        /// `data` or `kernel`.
+        side: String,
+    }
+}
+
+impl FromWinograd {
+    const TEXT: &str = "from_winograd";
+
+    fn matrix(&self) -> Result<Matrix, Diagnostic> {
+        let algorithm = algorithm(Self::TEXT, self.outputs)?;
+        match self.side.as_str() {
+            "data" => Ok(rows(algorithm.output)),
+            "kernel" => Ok(transposed(algorithm.kernel)),
+            side => Err(checks::argument(Self::TEXT, &format!("a side data or kernel, found {side}"))),
+        }
+    }
+
+    fn valid_matrix(&self) -> Matrix {
+        self.matrix().expect("infer has checked the side")
+    }
+}
+
+impl Operator for FromWinograd {
+    fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
+        let x = &operands[0];
+        checks::float(Self::TEXT, x)?;
+        checks::rank(Self::TEXT, "x", x, 5)?;
+        let matrix = self.matrix()?;
+        let (size, points) = (Dim::fixed(matrix.len()), Dim::fixed(matrix[0].len().pow(2)));
+        checks::extent(Self::TEXT, "the points of a tile", x.dim(1), points)?;
+        Ok(x.with_shape([x.dim(0), x.dim(4), x.dim(2), size, x.dim(3), size]))
+    }
+
+    fn body(&self, operands: &[Type], result: &Type) -> Body {
+        let matrix = self.valid_matrix();
+        let points = matrix[0].len();
+        let axis = |id| Index::axis(AxisId(id));
+        let element = |p: usize, q: usize| {
+            let point = Index::constant((p * points + q) as i64);
+            load(0, vec![axis(0), point, axis(2), axis(4), axis(1)], None)
+        };
+        straight_line(&matrix, operands[0].dtype, vec![3, 5], result, &element)
+    }
+
+    fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
+        let matrix = self.valid_matrix();
+        let (g, shape) = (cx.cotangent(), cx.operand_shape(0));
+        let m = constant(cx, &matrix, g);
+        let rows = cx.emit(Einsum::new("ncuivj,ip->ncuvjp"), &[g, m]);
+        let square = cx.emit(Einsum::new("ncuvjp,jq->npquvc"), &[rows, m]);
+        vec![Some(cx.reshape(square, &shape))]
+    }
+
+    fn examples() -> Vec<Example> {
+        let from = |outputs, side: &str| FromWinograd { outputs, side: side.to_owned() };
+        let points = |n: Dim, points: usize, u: usize, v: usize| {
+            Type::new(DType::F32, [n, Dim::fixed(points), Dim::fixed(u), Dim::fixed(v), 2.into()])
+        };
+        vec![
+            Example::new(from(2, "data"), [points(Dim::BATCH, 16, 2, 1)]),
+            Example::new(from(4, "data"), [points(Dim::BATCH, 36, 1, 2)]),
+            Example::new(from(2, "kernel"), [points(3.into(), 16, 1, 1)]),
+            Example::new(from(4, "kernel"), [points(3.into(), 36, 1, 1)]),
+        ]
+    }
+}
+
+/// A matrix as a value of another's dtype.
+fn constant(cx: &mut Vjp<'_>, matrix: &Matrix, like: ValueId) -> ValueId {
+    let dtype = cx.ty(like).dtype;
+    let shape = vec![Dim::fixed(matrix.len()), Dim::fixed(matrix[0].len())];
+    let data = matrix.iter().flatten().map(|&number| Number::new(number)).collect();
+    cx.emit(Constant { dtype, shape, data }, &[])
+}
+
+/// `M · x · Mᵀ` for the square block of elements that `element` names, as straight-line code. Half types are computed in f32.
+fn straight_line(
+    matrix: &Matrix,
+    dtype: DType,
+    axes: Vec<usize>,
+    result: &Type,
+    element: &dyn Fn(usize, usize) -> Expr,
+) -> Body {
+    let size = matrix[0].len();
+    let wide = accumulator(dtype);
+    let to = |target, x: Expr| if dtype == wide { x } else { Expr::cast(target, x) };
+    let mut lines = Lines { lets: Vec::new(), dtype: wide };
+    let block: Vec<Vec<Expr>> =
+        (0..size).map(|i| (0..size).map(|j| lines.bind(to(wide, element(i, j)))).collect()).collect();
+    let columns: Vec<Vec<Expr>> = (0..size)
+        .map(|j| {
+            let column: Vec<Expr> = block.iter().map(|row| row[j].clone()).collect();
+            lines.product(matrix, &column).into_iter().map(|x| lines.bind(x)).collect()
+        })
+        .collect();
+    let mut elements = Vec::new();
+    for i in 0..matrix.len() {
+        let row: Vec<Expr> = columns.iter().map(|column| column[i].clone()).collect();
+        elements.extend(lines.product(matrix, &row).into_iter().map(|x| to(result.dtype, x)));
+    }
+    Body::block(Block { axes, lets: lines.lets, elements })
+}
+
+/// Lines of straight-line code in the making.
+struct Lines {
+    lets: Vec<Expr>,
+    dtype: DType,
+}
+
+impl Lines {
+    fn bind(&mut self, value: Expr) -> Expr {
+        self.lets.push(value);
+        Expr::Local(LocalId(self.lets.len() as u32 - 1))
+    }
+
+    /// The product of a matrix and a vector. The rows and columns that belong to a point and its negative share what they can: of such rows
+    /// the even and the odd columns, of such columns the sum and the difference.
+    fn product(&mut self, matrix: &Matrix, x: &[Expr]) -> Vec<Expr> {
+        let (mut matrix, mut x) = (matrix.clone(), x.to_vec());
+        for at in 1..x.len() {
+            let negated = |row: &Vec<f64>| row[at] == row[at - 1] || row[at] == -row[at - 1];
+            let used = matrix.iter().filter(|row| row[at] != 0.0).count();
+            if used > 1 && matrix.iter().all(negated) {
+                let (sum, difference) = (x[at - 1].clone() + x[at].clone(), x[at - 1].clone() - x[at].clone());
+                (x[at - 1], x[at]) = (self.bind(sum), self.bind(difference));
+                for row in &mut matrix {
+                    let (even, odd) = if row[at] == row[at - 1] { (row[at], 0.0) } else { (0.0, row[at - 1]) };
+                    (row[at - 1], row[at]) = (even, odd);
+                }
+            }
+        }
+        let mut results: Vec<Expr> = Vec::new();
+        while results.len() < matrix.len() {
+            let row = &matrix[results.len()];
+            let parts = matrix
+                .get(results.len() + 1)
+                .and_then(|next| Some((parity(row, next, 1.0)?, parity(row, next, -1.0)?)));
+            match parts {
+                Some((even, odd)) => {
+                    let (even, odd) = (self.combination(&even, &x), self.combination(&odd, &x));
+                    let (even, odd) = (self.bind(even), self.bind(odd));
+                    results.extend([even.clone() + odd.clone(), even - odd]);
+                }
+                None => results.push(self.combination(row, &x)),
+            }
+        }
+        results
+    }
+
+    /// `Σ coefficients · x`.
+    fn combination(&self, coefficients: &[f64], x: &[Expr]) -> Expr {
+        let number = |value: f64| Expr::number(value, self.dtype);
+        let terms = coefficients.iter().zip(x).filter(|(coefficient, _)| **coefficient != 0.0);
+        // What is subtracted comes last, so that nothing needs to be negated first.
+        let (added, subtracted): (Vec<_>, Vec<_>) = terms.partition(|(coefficient, _)| **coefficient > 0.0);
+        let sum = added.into_iter().chain(subtracted).fold(None, |sum: Option<Expr>, (&coefficient, x)| {
+            let term = if coefficient.abs() == 1.0 { x.clone() } else { x.clone() * number(coefficient.abs()) };
+            Some(match sum {
+                None if coefficient < 0.0 => Expr::unary(Unary::Neg, term),
+                None => term,
+                Some(sum) if coefficient < 0.0 => sum - term,
+                Some(sum) => sum + term,
+            })
+        });
+        sum.unwrap_or_else(|| number(0.0))
+    }
+}
+
+/// The part of two rows that is equal (`sign` 1) or opposite (-1), if every column is one or the other and both occur.
+fn parity(row: &[f64], next: &[f64], sign: f64) -> Option<Vec<f64>> {
+    let fits = row.iter().zip(next).all(|(a, b)| a.abs() == b.abs());
+    let part: Vec<f64> = row.iter().zip(next).map(|(&a, &b)| if b == sign * a { a } else { 0.0 }).collect();
+    (fits && part.iter().any(|&coefficient| coefficient != 0.0)).then_some(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Algorithm, FOUR_OUTPUTS, TWO_OUTPUTS, WINOGRAD_TAPS};
+
+    #[test]
+    fn each_algorithm_is_a_convolution() {
+        for Algorithm { data, kernel, output } in [TWO_OUTPUTS, FOUR_OUTPUTS] {
+            let product = |matrix: &[&[f64]], x: &[f64]| -> Vec<f64> {
+                matrix.iter().map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum()).collect()
+            };
+            let d: Vec<f64> = (0..data.len()).map(|at| (at as f64 * 1.7).sin() * 8.0).collect();
+            let g = [0.75, -2.5, 1.25];
+            let points: Vec<f64> = product(data, &d).iter().zip(product(kernel, &g)).map(|(a, b)| a * b).collect();
+            for (at, found) in product(output, &points).into_iter().enumerate() {
+                let expected: f64 = (0..WINOGRAD_TAPS).map(|tap| g[tap] * d[at + tap]).sum();
+                assert!((found - expected).abs() < 1e-12, "output {at} of {}: {found}, not {expected}", output.len());
+            }
+        }
+    }
+}
