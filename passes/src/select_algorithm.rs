@@ -9,8 +9,8 @@
 //! ```text
 //!                                             %p = pad %x {axis = 2, low = 1, ..}   (and axis 3)
 //!                                             %d = to_winograd %p {outputs = 4, side = "data"}
-//! %y = conv %x, %w {padding = [1, 1], ..}  →  %g = to_winograd %w {outputs = 4, side = "kernel"}
-//!                                             %m = einsum %d, %g {equation = "npuvc,opc->npuvo"}
+//! %y = conv %x, %w {padding = [1, 1], ..}  →  %g = to_winograd %t {outputs = 4, side = "kernel"}   (%t with exchanged channels)
+//!                                             %m = einsum %d, %g {equation = "npuvc,pco->npuvo"}
 //!                                             %y = from_winograd %m {..}            (and a reshape, and slices)
 //! ```
 //!
@@ -79,6 +79,7 @@ struct Convolution {
     operands: [ValueId; 2],
     /// Samples, channels of the input, and of the output.
     counts: [Dim; 3],
+    stride: [usize; 2],
     padding: [usize; 2],
     /// The extents of the images that the tiles cover: of the input for its gradient, else of the output.
     covered: [usize; 2],
@@ -107,18 +108,29 @@ impl Convolution {
             Direction::Input => [ty, b, a],
             Direction::Weight => [a, ty, b],
         };
-        let moves_by_one = stride == [1, 1] && dilation == [1, 1] && groups == [1];
+        let stride: [usize; 2] = stride.try_into().ok()?;
+        // The gradient of what strides is that of what does not, of a cotangent with zeros between its elements.
+        let steps = stride == [1, 1] || direction == Direction::Input;
+        let plain = steps && dilation == [1, 1] && groups == [1];
         let taps = weight.rank() == 4 && [2, 3].iter().all(|&axis| weight.dim(axis) == Dim::fixed(WINOGRAD_TAPS));
         let padding: [usize; 2] = padding.try_into().ok()?;
         let inside = padding.iter().all(|&padding| padding < WINOGRAD_TAPS);
-        if !moves_by_one || !taps || !inside || ty.dtype != DType::F32 {
+        if !plain || !taps || !inside || ty.dtype != DType::F32 {
             return None;
         }
         let covered = if direction == Direction::Input { input } else { output };
         let covered = [2, 3].map(|axis| covered.dim(axis).factor);
         let counts = [input.dim(0), input.dim(1), output.dim(1)];
         let empty = input.shape.is_empty() || weight.shape.is_empty() || output.shape.is_empty();
-        (!empty).then_some(Convolution { value, direction, operands: [first, second], counts, padding, covered })
+        (!empty).then_some(Convolution {
+            value,
+            direction,
+            operands: [first, second],
+            counts,
+            stride,
+            padding,
+            covered,
+        })
     }
 
     fn cheapest(&self, max_batch: usize) -> Algorithm {
@@ -148,25 +160,27 @@ impl Convolution {
         match self.direction {
             Direction::Forward => {
                 let data = steps.data(first, self.padding, seen);
-                let kernel = steps.kernel(second);
-                let domain = steps.builder.emit(Einsum::new("npuvc,opc->npuvo"), &[data, kernel]);
+                let turned = steps.builder.emit(Permute { dims: vec![1, 0, 2, 3] }, &[second]);
+                let kernel = steps.to(turned, "kernel");
+                let domain = steps.builder.emit(Einsum::new("npuvc,pco->npuvo"), &[data, kernel]);
                 steps.images(domain, self.covered)
             }
             // The convolution of the cotangent with the taps in the other order, from the outputs' channels to the inputs'.
             Direction::Input => {
                 let padding = self.padding.map(|padding| WINOGRAD_TAPS - 1 - padding);
-                let data = steps.data(first, padding, seen);
+                let spread = steps.padded(first, self.stride, padding, seen);
+                let data = steps.to(spread, "data");
                 let flipped = steps.builder.emit(Flip { axes: vec![2, 3] }, &[second]);
-                let kernel = steps.kernel(flipped);
-                let domain = steps.builder.emit(Einsum::new("npuvo,opc->npuvc"), &[data, kernel]);
+                let kernel = steps.to(flipped, "kernel");
+                let domain = steps.builder.emit(Einsum::new("npuvo,poc->npuvc"), &[data, kernel]);
                 steps.images(domain, self.covered)
             }
             Direction::Weight => {
                 let data = steps.data(first, self.padding, seen);
-                let padded = steps.padded(second, [0, 0], tiles.map(|tiles| tiles * outputs));
+                let padded = steps.padded(second, [1, 1], [0, 0], tiles.map(|tiles| tiles * outputs));
                 let cotangent = steps.to(padded, "cotangent");
-                let domain = steps.builder.emit(Einsum::new("npuvo,npuvc->opc"), &[cotangent, data]);
-                steps.taps(domain)
+                let domain = steps.builder.emit(Einsum::new("npuvo,npuvc->poc"), &[cotangent, data]);
+                steps.from(domain, "kernel")
             }
         }
     }
@@ -183,32 +197,31 @@ impl Steps<'_> {
         self.builder.emit(ToWinograd { outputs: self.outputs, side: side.to_owned() }, &[x])
     }
 
-    /// Images between zeros: `low` in front on each axis, and as many at the end as the extent asks for.
-    fn padded(&mut self, x: ValueId, low: [usize; 2], extent: [usize; 2]) -> ValueId {
-        [2, 3].into_iter().zip(low.into_iter().zip(extent)).fold(x, |x, (axis, (low, extent))| {
-            let high = extent - low - self.builder.ty(x).dim(axis).factor;
-            if low + high == 0 {
+    fn from(&mut self, x: ValueId, side: &str) -> ValueId {
+        self.builder.emit(FromWinograd { outputs: self.outputs, side: side.to_owned() }, &[x])
+    }
+
+    /// Images between zeros: their elements `stride` apart, `low` zeros in front on each axis, and as many at the end as the extent asks for.
+    fn padded(&mut self, x: ValueId, stride: [usize; 2], low: [usize; 2], extent: [usize; 2]) -> ValueId {
+        (0..2).fold(x, |x, at| {
+            let (axis, low, interior) = (at + 2, low[at], stride[at] - 1);
+            let length = self.builder.ty(x).dim(axis).factor;
+            let high = extent[at] - low - (length + interior * (length - 1));
+            if low + high + interior == 0 {
                 return x;
             }
-            self.builder.emit(Pad { axis, low, high, interior: 0, value: Number::new(0.0) }, &[x])
+            self.builder.emit(Pad { axis, low, high, interior, value: Number::new(0.0) }, &[x])
         })
     }
 
     fn data(&mut self, x: ValueId, padding: [usize; 2], extent: [usize; 2]) -> ValueId {
-        let padded = self.padded(x, padding, extent);
+        let padded = self.padded(x, [1, 1], padding, extent);
         self.to(padded, "data")
-    }
-
-    /// `[o, points, c]` of a weight.
-    fn kernel(&mut self, weight: ValueId) -> ValueId {
-        let kernel = self.to(weight, "kernel");
-        let [o, points, .., c] = *self.builder.ty(kernel).shape.0.as_slice() else { unreachable!("it has five axes") };
-        self.builder.reshape(kernel, &Shape(vec![o, points, c]))
     }
 
     /// The images of these extents.
     fn images(&mut self, domain: ValueId, extents: [usize; 2]) -> ValueId {
-        let tiles = self.builder.emit(FromWinograd { outputs: self.outputs, side: "data".to_owned() }, &[domain]);
+        let tiles = self.from(domain, "data");
         let [n, c, u, _, v, _] = *self.builder.ty(tiles).shape.0.as_slice() else { unreachable!("it has six axes") };
         let whole = [u, v].map(|tiles| Dim::fixed(tiles.factor * self.outputs));
         let images = self.builder.reshape(tiles, &Shape(vec![n, c, whole[0], whole[1]]));
@@ -218,15 +231,5 @@ impl Steps<'_> {
             }
             self.builder.emit(Slice { axis, start: 0, length, step: 1 }, &[x])
         })
-    }
-
-    /// The weight of `[o, points, c]`.
-    fn taps(&mut self, domain: ValueId) -> ValueId {
-        let [o, points, c] = *self.builder.ty(domain).shape.0.as_slice() else { unreachable!("it has three axes") };
-        let one_tile = self.builder.reshape(domain, &Shape(vec![o, points, Dim::ONE, Dim::ONE, c]));
-        let tap = FromWinograd { outputs: self.outputs, side: "kernel".to_owned() };
-        let taps = self.builder.emit(tap, &[one_tile]);
-        let extent = Dim::fixed(WINOGRAD_TAPS);
-        self.builder.reshape(taps, &Shape(vec![o, c, extent, extent]))
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! %d = to_winograd %x {side = "data", ..}        : f32[B, 36, U, V, c]      U·V tiles
-//! %g = to_winograd %w {side = "kernel", ..}      : f32[o, 36, 1, 1, c]
-//! %m = einsum %d, %g {"npuvc,opc->npuvo"}        : f32[B, 36, U, V, o]
+//! %g = to_winograd %w {side = "kernel", ..}      : f32[36, o, c]
+//! %m = einsum %d, %g {"npuvc,poc->npuvo"}        : f32[B, 36, U, V, o]
 //! %y = from_winograd %m {side = "data", ..}      : f32[B, o, U, m, V, m]    the tiles of the result
 //! ```
 //!
@@ -86,8 +86,8 @@ fn transposed(matrix: &[&[f64]]) -> Matrix {
 
 op! {
     /// Tiles of each image in Winograd's domain, channels last: `result[n, p·P + q, u, v, c] = Σ M[p, i]·M[q, j]·x[n, c, u·step + i, v·step + j]`. `M`
-    /// is the matrix for `data` (tiles overlap), a `kernel` (one tile), or the `cotangent` of the outputs. Gradient: the transpose, by `einsum`
-    /// and `fold_windows`.
+    /// is the matrix for `data` (tiles overlap) or the `cotangent` of the outputs. A `kernel` is one tile: `result[p·P + q, a, b] = Σ M[p, i]·M[q, j]·x[a, b, i, j]`.
+    /// Gradient: the transpose, by `einsum` and `fold_windows`.
     ToWinograd(x) {
         /// Outputs of a tile on each axis: 2 or 4, with 3 taps.
         outputs: usize,
@@ -131,13 +131,23 @@ impl Operator for ToWinograd {
             })?;
             tiles.push(Dim::fixed(room / step + 1));
         }
-        let points = matrix.len() * matrix.len();
-        Ok(x.with_shape([x.dim(0), Dim::fixed(points), tiles[0], tiles[1], x.dim(1)]))
+        let points = Dim::fixed(matrix.len() * matrix.len());
+        if self.side == "kernel" {
+            checks::extent(Self::TEXT, "as many taps as the algorithm has", x.dim(2), Dim::fixed(step))?;
+            checks::extent(Self::TEXT, "as many taps as the algorithm has", x.dim(3), Dim::fixed(step))?;
+            return Ok(x.with_shape([points, x.dim(0), x.dim(1)]));
+        }
+        Ok(x.with_shape([x.dim(0), points, tiles[0], tiles[1], x.dim(1)]))
     }
 
     fn body(&self, operands: &[Type], result: &Type) -> Body {
         let (matrix, step) = self.valid_matrix();
         let axis = |id| Index::axis(AxisId(id));
+        if self.side == "kernel" {
+            let inside = |at: usize| Index::constant(at as i64);
+            let element = |i: usize, j: usize| load(0, vec![axis(1), axis(2), inside(i), inside(j)], None);
+            return straight_line(&matrix, operands[0].dtype, vec![0], result, &element);
+        }
         let element = |i: usize, j: usize| {
             let place = |id, inside: usize| axis(id).times(step as i64).shifted(inside as i64);
             load(0, vec![axis(0), axis(4), place(2, i), place(3, j)], None)
@@ -149,9 +159,13 @@ impl Operator for ToWinograd {
         let (matrix, step) = self.valid_matrix();
         let (points, size) = (matrix.len(), matrix[0].len());
         let (g, extent) = (cx.cotangent(), cx.operand_shape(0));
-        let [n, _, u, v, c] = *cx.ty(g).shape.0.as_slice() else { return vec![None] };
-        let square = cx.reshape(g, &Shape(vec![n, points.into(), points.into(), u, v, c]));
         let m = constant(cx, &matrix, g);
+        let [n, _, u, v, c] = *cx.ty(g).shape.0.as_slice() else {
+            let square = cx.reshape(g, &Shape(vec![points.into(), points.into(), extent.0[0], extent.0[1]]));
+            let columns = cx.emit(Einsum::new("pqab,pi->qabi"), &[square, m]);
+            return vec![Some(cx.emit(Einsum::new("qabi,qj->abij"), &[columns, m]))];
+        };
+        let square = cx.reshape(g, &Shape(vec![n, points.into(), points.into(), u, v, c]));
         let columns = cx.emit(Einsum::new("npquvc,pi->nquvci"), &[square, m]);
         let tiles = cx.emit(Einsum::new("nquvci,qj->ncuvij"), &[columns, m]);
         let extent = extent.0[2..].iter().map(|dim| dim.factor).collect();
@@ -179,7 +193,7 @@ impl Operator for ToWinograd {
 
 op! {
     /// Tiles back from Winograd's domain: `result[n, c, u, i, v, j] = Σ M[i, p]·M[j, q]·x[n, p·P + q, u, v, c]`. `M` is the matrix for the outputs
-    /// (`data`), or for the gradient of a `kernel`. A reshape makes images of the tiles. Gradient: the transpose, by `einsum`.
+    /// (`data`). The gradient of a `kernel` is one tile: `result[a, b, i, j] = Σ M[i, p]·M[j, q]·x[p·P + q, a, b]`. A reshape makes images of the tiles. Gradient: the transpose, by `einsum`.
     FromWinograd(x) {
         /// Outputs of a tile on each axis: 2 or 4, with 3 taps.
         outputs: usize,
@@ -209,9 +223,14 @@ impl Operator for FromWinograd {
     fn infer(&self, operands: &[Type]) -> Result<Type, Diagnostic> {
         let x = &operands[0];
         checks::float(Self::TEXT, x)?;
-        checks::rank(Self::TEXT, "x", x, 5)?;
         let matrix = self.matrix()?;
         let (size, points) = (Dim::fixed(matrix.len()), Dim::fixed(matrix[0].len().pow(2)));
+        if self.side == "kernel" {
+            checks::rank(Self::TEXT, "x", x, 3)?;
+            checks::extent(Self::TEXT, "the points of a tile", x.dim(0), points)?;
+            return Ok(x.with_shape([x.dim(1), x.dim(2), size, size]));
+        }
+        checks::rank(Self::TEXT, "x", x, 5)?;
         checks::extent(Self::TEXT, "the points of a tile", x.dim(1), points)?;
         Ok(x.with_shape([x.dim(0), x.dim(4), x.dim(2), size, x.dim(3), size]))
     }
@@ -220,8 +239,13 @@ impl Operator for FromWinograd {
         let matrix = self.valid_matrix();
         let points = matrix[0].len();
         let axis = |id| Index::axis(AxisId(id));
+        let point = |p: usize, q: usize| Index::constant((p * points + q) as i64);
+        if self.side == "kernel" {
+            let element = |p: usize, q: usize| load(0, vec![point(p, q), axis(0), axis(1)], None);
+            return straight_line(&matrix, operands[0].dtype, vec![2, 3], result, &element);
+        }
         let element = |p: usize, q: usize| {
-            let point = Index::constant((p * points + q) as i64);
+            let point = point(p, q);
             load(0, vec![axis(0), point, axis(2), axis(4), axis(1)], None)
         };
         straight_line(&matrix, operands[0].dtype, vec![3, 5], result, &element)
@@ -231,6 +255,11 @@ impl Operator for FromWinograd {
         let matrix = self.valid_matrix();
         let (g, shape) = (cx.cotangent(), cx.operand_shape(0));
         let m = constant(cx, &matrix, g);
+        if self.side == "kernel" {
+            let rows = cx.emit(Einsum::new("abij,ip->abjp"), &[g, m]);
+            let square = cx.emit(Einsum::new("abjp,jq->pqab"), &[rows, m]);
+            return vec![Some(cx.reshape(square, &shape))];
+        }
         let rows = cx.emit(Einsum::new("ncuivj,ip->ncuvjp"), &[g, m]);
         let square = cx.emit(Einsum::new("ncuvjp,jq->npquvc"), &[rows, m]);
         vec![Some(cx.reshape(square, &shape))]
@@ -244,8 +273,8 @@ impl Operator for FromWinograd {
         vec![
             Example::new(from(2, "data"), [points(Dim::BATCH, 16, 2, 1)]),
             Example::new(from(4, "data"), [points(Dim::BATCH, 36, 1, 2)]),
-            Example::new(from(2, "kernel"), [points(3.into(), 16, 1, 1)]),
-            Example::new(from(4, "kernel"), [points(3.into(), 36, 1, 1)]),
+            Example::new(from(2, "kernel"), [Type::new(DType::F32, [16, 3, 2])]),
+            Example::new(from(4, "kernel"), [Type::new(DType::F32, [36, 3, 2])]),
         ]
     }
 }

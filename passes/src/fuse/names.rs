@@ -9,9 +9,30 @@ use super::facts;
 /// Longer names are cut.
 const MAX_LENGTH: usize = 40;
 /// Ops that a reader looks for in a name. The rest (arithmetic, comparisons, conversions) goes without saying.
-const TELLING: [&str; 20] = [
-    "relu", "tanh", "sigmoid", "erf", "exp", "log", "sqrt", "sin", "cos", "pow", "sum", "amax", "amin", "argmax",
-    "concat", "one_hot", "gather", "scatter", "scan", "prod",
+const TELLING: [&str; 23] = [
+    "relu",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "pow",
+    "sum",
+    "amax",
+    "amin",
+    "argmax",
+    "concat",
+    "one_hot",
+    "gather",
+    "scatter",
+    "scan",
+    "prod",
+    "pad",
+    "to_winograd",
+    "from_winograd",
 ];
 
 /// A name for the kernel of these values, which are in topological order.

@@ -51,8 +51,9 @@ fn known(graph: &Graph, value: ValueId) -> Option<(Vec<String>, Vec<String>)> {
         (Op::MaxPool(_) | Op::MaxPoolIndex(_) | Op::SumPool(_) | Op::MaxPoolPick(_), 4) => {
             (&["n", "c", "oh", "ow"], &["kh", "kw"])
         }
-        (Op::ToWinograd(_), _) => (&["n", "p", "u", "v", "c"], &[]),
-        (Op::FromWinograd(_), _) => (&["n", "c", "u", "i", "v", "j"], &[]),
+        (Op::ToWinograd(_), 5) => (&["n", "p", "u", "v", "c"], &[]),
+        (Op::ToWinograd(_), 3) => (&["p", "oc", "c"], &[]),
+        (Op::FromWinograd(_), 6) => (&["n", "c", "u", "i", "v", "j"], &[]),
         (Op::MaxPoolGrad(_) | Op::SumPoolGrad(_), 4) => (&["n", "c", "h", "w"], &["kh", "kw"]),
         _ => return None,
     };

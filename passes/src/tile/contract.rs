@@ -25,6 +25,8 @@ const ENOUGH_USES: usize = 64;
 const LONG_SUM: usize = 128;
 /// Rows for which an operand is packed anew by each thread.
 const BLOCK_ROWS: usize = 196;
+/// Rows of a sample that are worth a contraction of their own.
+const MIN_ROWS: usize = 49;
 /// Elements of a contiguous axis that fill registers.
 const FULL_LANES: usize = 8;
 /// With fewer items than this, threads are looked for inside a sample.
@@ -163,7 +165,16 @@ fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
         columns.retain(|axis| !batch(axis));
     }
     outer.sort_by_key(|axis| axes.iter().position(|held| held == axis));
-    Some(Roles { outer, rows, columns, summed: summed.to_vec(), a_factor: 1 - b_factor })
+    let mut roles = Roles { outer, rows, columns, summed: summed.to_vec(), a_factor: 1 - b_factor };
+    // So is that of rows that are many in a sample and lie evenly there, but not from sample to sample.
+    let rest: Vec<AxisId> = roles.rows.iter().copied().filter(|axis| !batch(axis)).collect();
+    let many = rest.iter().map(|&axis| kernel.axis(axis).extent.factor).product::<usize>() >= MIN_ROWS;
+    let lies_even = |rows: &[AxisId]| in_place(kernel, &roles, roles.a_factor, rows).is_some();
+    if many && rest.len() < roles.rows.len() && lies_even(&rest) && !lies_even(&roles.rows) {
+        roles.outer.extend(roles.rows.iter().copied().filter(batch));
+        roles.rows = rest;
+    }
+    Some(roles)
 }
 
 fn stored_strides(kernel: &Kernel, axis: AxisId) -> Vec<Option<i64>> {
