@@ -68,19 +68,30 @@ pub struct Sweep {
     pub place: Index,
 }
 
-/// Straight-line code for a block of the result at once, so that its elements share what they have in common:
+/// Straight-line code for several elements of the result at once, which so share what they have in common:
 ///
 /// ```text
-/// result[.., i, ..] = elements[i]                             for every position i of the block, given the lets
+/// result[.., place(e, t), ..] = value(e, t)                   for every element e and all steps t, given the lets
 /// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Block {
-    /// The axes of the result over which the block extends, whole. No formula names them.
+    /// The axes of the result that the elements and the steps fill, ascending. No formula names them.
     pub axes: Vec<usize>,
+    /// The extents of the steps, in any order.
+    pub steps: Vec<Dim>,
     /// What the elements share: `LocalId(n)` is the n-th, and may be named by those after it.
     pub lets: Vec<Expr>,
-    /// One for each position on `axes`, row-major.
-    pub elements: Vec<Expr>,
+    /// Each position on `axes` is the place of one element at one step.
+    pub elements: Vec<Element>,
+}
+
+/// One element of a block.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Element {
+    /// Its position on each of the block's axes.
+    pub place: Vec<Index>,
+    /// What it is.
+    pub value: Expr,
 }
 
 impl Body {
@@ -120,7 +131,7 @@ impl Body {
 
     /// A block of elements that are computed together. It is not empty.
     pub fn block(block: Block) -> Body {
-        let value = block.elements[0].clone();
+        let value = block.elements[0].value.clone();
         Body { block: Some(block), ..Body::single(Kind::Block, value) }
     }
 
@@ -132,13 +143,17 @@ impl Body {
 
     /// The extents of the axes after the result's: of the reduction, or of the steps.
     pub fn inner(&self) -> &[Dim] {
-        self.sweep.as_ref().map_or(&self.reduction, |sweep| &sweep.steps)
+        match (&self.sweep, &self.block) {
+            (Some(sweep), _) => &sweep.steps,
+            (None, Some(block)) => &block.steps,
+            (None, None) => &self.reduction,
+        }
     }
 
     /// Calls `visit` with every expression of the formula, whole.
     pub fn for_each_expr(&self, visit: &mut dyn FnMut(&Expr)) {
         if let Some(block) = &self.block {
-            return block.lets.iter().chain(&block.elements).for_each(visit);
+            return block.lets.iter().chain(block.elements.iter().map(|element| &element.value)).for_each(visit);
         }
         visit(&self.value);
         if let Some(sweep) = &self.sweep {

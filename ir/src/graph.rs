@@ -39,6 +39,8 @@ pub struct Node {
     /// The kernel that computes it, once `fuse` has decided; until then, and where the value is computed inside each of its users (fills,
     /// views), none.
     pub kernel: Option<String>,
+    /// The axes in memory, the outermost first, where that is not their order here.
+    pub layout: Option<Vec<usize>>,
 }
 
 impl Node {
@@ -97,7 +99,7 @@ impl Graph {
         let types: Vec<Type> = operands.iter().map(|&operand| self.ty(operand).clone()).collect();
         let ty = op.infer(&types).map_err(|diagnostic| diagnostic.at(place.clone()))?;
         let name = self.unique_name(if hint.is_empty() { op.name() } else { hint });
-        Ok(self.insert(Node { name, op, ty, place: place.clone(), kernel: None }, operands))
+        Ok(self.insert(Node { name, op, ty, place: place.clone(), kernel: None, layout: None }, operands))
     }
 
     /// Adds a node as it is: for the parser, which checks names and types itself.
@@ -133,6 +135,11 @@ impl Graph {
             let old = std::mem::replace(&mut self.dag[value.0].name, name);
             self.names.remove(&old);
         }
+    }
+
+    /// Says how a value lies in memory.
+    pub fn assign_layout(&mut self, value: ValueId, layout: Option<Vec<usize>>) {
+        self.dag[value.0].layout = layout;
     }
 
     /// Says which kernel computes a value.

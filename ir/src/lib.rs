@@ -28,7 +28,7 @@ pub mod update;
 pub mod verify;
 
 pub use attribute::{Attribute, AttributeValue};
-pub use body::{Block, Body, Kind, Sweep, accumulator, axes, load, operand, position, reshape_index};
+pub use body::{Block, Body, Element, Kind, Sweep, accumulator, axes, load, operand, position, reshape_index};
 pub use builder::{Builder, Vjp};
 pub use diagnostic::{Code, Diagnostic};
 pub use differentiate::{differentiate, pull_back};

@@ -15,6 +15,8 @@ pub mod append_update;
 
 pub mod select_algorithm;
 
+pub mod assign_layout;
+
 pub mod fuse;
 pub mod lower;
 pub mod tile;

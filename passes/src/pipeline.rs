@@ -10,8 +10,8 @@
 //! | `append_update` | graph | the optimiser's rules take the gradients' place; training units only |
 //! | `simplify` | graph | the three passes again, over what the two before have added; `detach` and custom derivatives have done their work and go |
 //! | *autocast* | graph | its place; not there yet |
-//! | *assign_layout* | graph | its place; not there yet |
 //! | `select_algorithm` | graph | convolutions become what is fastest |
+//! | `assign_layout` | graph | images are stored channels last |
 //! | *rematerialize* | graph | its place; not there yet |
 //! | `fuse` | graph | says which kernel computes each value |
 //! | `lower` | graph → kernels | one loop nest for each |
@@ -41,8 +41,8 @@ use kiln_ir::{Graph, Program, UpdateRules};
 use crate::select_algorithm::Selection;
 use crate::steps::Steps;
 use crate::{
-    canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse, select_algorithm, tile,
-    vectorize,
+    assign_layout, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse,
+    select_algorithm, tile, vectorize,
 };
 
 macro_rules! steps {
@@ -73,6 +73,7 @@ steps! {
     AppendUpdate = "append_update",
     Simplify = "simplify",
     SelectAlgorithm = "select_algorithm",
+    AssignLayout = "assign_layout",
     Fuse = "fuse",
     Lower = "lower",
     Tile = "tile",
@@ -160,6 +161,7 @@ fn graph_steps(
             Step::Simplify => simplify(&mut graph),
             // What is looked at is what the user has written.
             Step::SelectAlgorithm if !detect_anomaly => select_algorithm::run(&mut graph, selection),
+            Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),
             Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
             Step::Fuse => fuse::run(&mut graph),
             _ => {}

@@ -11,14 +11,14 @@
 //!                                             %d = to_winograd %p {outputs = 4, side = "data"}
 //! %y = conv %x, %w {padding = [1, 1], ..}  →  %g = to_winograd %t {outputs = 4, side = "kernel"}   (%t with exchanged channels)
 //!                                             %m = einsum %d, %g {equation = "npuvc,pco->npuvo"}
-//!                                             %y = from_winograd %m {..}            (and a reshape, and slices)
+//!                                             %y = from_winograd %m {..}            (and slices)
 //! ```
 //!
 //! **Order:** after the last simplification, which would not see through the transforms; before fuse.
 //! **Source:** Lavin and Gray (2015); the choice by a model of costs is cuDNN's heuristic mode.
 
 use kiln_ir::ops::*;
-use kiln_ir::{Builder, DType, Dim, Graph, Number, Shape, ValueId};
+use kiln_ir::{Builder, DType, Dim, Graph, Number, ValueId};
 
 use crate::rewrite::replace;
 use crate::tile::MACHINE;
@@ -221,10 +221,7 @@ impl Steps<'_> {
 
     /// The images of these extents.
     fn images(&mut self, domain: ValueId, extents: [usize; 2]) -> ValueId {
-        let tiles = self.from(domain, "data");
-        let [n, c, u, _, v, _] = *self.builder.ty(tiles).shape.0.as_slice() else { unreachable!("it has six axes") };
-        let whole = [u, v].map(|tiles| Dim::fixed(tiles.factor * self.outputs));
-        let images = self.builder.reshape(tiles, &Shape(vec![n, c, whole[0], whole[1]]));
+        let images = self.from(domain, "data");
         [2, 3].into_iter().zip(extents).fold(images, |x, (axis, length)| {
             if self.builder.ty(x).dim(axis) == Dim::fixed(length) {
                 return x;

@@ -117,7 +117,7 @@ fn last(kernel: &Kernel, axes: &[AxisId]) -> Option<AxisId> {
 }
 
 /// Accesses that move by one element, less those that move otherwise.
-fn score(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> i32 {
+pub(crate) fn score(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> i32 {
     let mut total = 0;
     let mut touch = |tensor: TensorId, index: &[Index]| {
         total += match stride(kernel, tensor, index, axis) {

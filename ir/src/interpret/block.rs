@@ -3,7 +3,7 @@
 use super::body::advance;
 use super::tensor::UNSET;
 use super::{InterpretError, Named, Precision, Scalar, Scope, Value};
-use crate::{Block, Type, axes};
+use crate::{Block, Element, Type, axes};
 
 /// The result of a body with a block.
 pub(super) fn evaluate_block(
@@ -16,31 +16,30 @@ pub(super) fn evaluate_block(
     let shape = result.shape.at(batch);
     let operands = Named(operands);
     let base = Scope { batch, precision, axes: &[], locals: &[], operands: &operands };
-    let extents: Vec<usize> = block.axes.iter().map(|&axis| shape[axis]).collect();
-    let mut around = shape.clone();
-    block.axes.iter().for_each(|&axis| around[axis] = 1);
+    let mut loops = shape.clone();
+    block.axes.iter().for_each(|&axis| loops[axis] = 1);
+    loops.extend(block.steps.iter().map(|dim| dim.at(batch)));
     let mut filled = Value::filled(result.dtype, shape.clone(), UNSET);
-    let mut positions = vec![Some(0); shape.len()];
-    for _ in 0..around.iter().product() {
+    let mut positions = vec![Some(0); loops.len()];
+    for _ in 0..loops.iter().product() {
         let mut locals: Vec<Option<Scalar>> = Vec::with_capacity(block.lets.len());
         for value in &block.lets {
             let value = Scope { axes: &positions, locals: &locals, ..base }.evaluate(value)?;
             locals.push(Some(value));
         }
-        let mut inside = vec![Some(0); extents.len()];
-        for element in &block.elements {
-            let value = Scope { axes: &positions, locals: &locals, ..base }.evaluate(element)?;
+        for Element { place, value } in &block.elements {
+            let scope = Scope { axes: &positions, locals: &locals, ..base };
+            let value = scope.evaluate(value)?;
             if value.dtype() != result.dtype {
                 let (left, right) = (result.dtype, value.dtype());
                 return Err(InterpretError::MixedDTypes { node: "result", left, right });
             }
-            let mut place = positions.clone();
-            block.axes.iter().zip(&inside).for_each(|(&axis, &at)| place[axis] = at);
-            let at = Scope { axes: &place, ..base }.position(&axes(0, shape.len()), &shape)?;
-            filled.data[at.expect("the block is inside of the result")] = value.to_element()?;
-            advance(&mut inside, &extents);
+            let mut index = axes(0, shape.len());
+            block.axes.iter().zip(place).for_each(|(&axis, place)| index[axis] = place.clone());
+            let at = scope.position(&index, &shape)?.ok_or_else(|| scope.no_position("result", &index, &shape))?;
+            filled.data[at] = value.to_element()?;
         }
-        advance(&mut positions, &around);
+        advance(&mut positions, &loops);
     }
     Ok(filled)
 }

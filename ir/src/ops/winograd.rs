@@ -7,7 +7,7 @@
 //! %d = to_winograd %x {side = "data", ..}        : f32[B, 36, U, V, c]      U·V tiles
 //! %g = to_winograd %w {side = "kernel", ..}      : f32[36, o, c]
 //! %m = einsum %d, %g {"npuvc,poc->npuvo"}        : f32[B, 36, U, V, o]
-//! %y = from_winograd %m {side = "data", ..}      : f32[B, o, U, m, V, m]    the tiles of the result
+//! %y = from_winograd %m {side = "data", ..}      : f32[B, o, U·m, V·m]
 //! ```
 //!
 //! Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
@@ -18,8 +18,8 @@ use super::leaf::Constant;
 use super::windows::FoldWindows;
 use crate::op::{Example, Operator, op};
 use crate::{
-    AxisId, Block, Body, DType, Diagnostic, Dim, Expr, Index, LocalId, Number, Shape, Type, Unary, ValueId, Vjp,
-    accumulator, load,
+    AxisId, Block, Body, DType, Diagnostic, Dim, Element, Expr, Index, LocalId, Number, Shape, Type, Unary, ValueId,
+    Vjp, accumulator, load,
 };
 
 /// Rows of numbers.
@@ -143,16 +143,19 @@ impl Operator for ToWinograd {
     fn body(&self, operands: &[Type], result: &Type) -> Body {
         let (matrix, step) = self.valid_matrix();
         let axis = |id| Index::axis(AxisId(id));
+        let points = matrix.len() as i64;
+        let place = |p, q| vec![Index::constant(p * points + q)];
+        let places = |axis| Places { axes: vec![axis], steps: Vec::new(), place: &place };
         if self.side == "kernel" {
             let inside = |at: usize| Index::constant(at as i64);
             let element = |i: usize, j: usize| load(0, vec![axis(1), axis(2), inside(i), inside(j)], None);
-            return straight_line(&matrix, operands[0].dtype, vec![0], result, &element);
+            return straight_line(&matrix, operands[0].dtype, places(0), result, &element);
         }
         let element = |i: usize, j: usize| {
             let place = |id, inside: usize| axis(id).times(step as i64).shifted(inside as i64);
             load(0, vec![axis(0), axis(4), place(2, i), place(3, j)], None)
         };
-        straight_line(&matrix, operands[0].dtype, vec![1], result, &element)
+        straight_line(&matrix, operands[0].dtype, places(1), result, &element)
     }
 
     fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
@@ -192,8 +195,8 @@ impl Operator for ToWinograd {
 }
 
 op! {
-    /// Tiles back from Winograd's domain: `result[n, c, u, i, v, j] = Σ M[i, p]·M[j, q]·x[n, p·P + q, u, v, c]`. `M` is the matrix for the outputs
-    /// (`data`). The gradient of a `kernel` is one tile: `result[a, b, i, j] = Σ M[i, p]·M[j, q]·x[p·P + q, a, b]`. A reshape makes images of the tiles. Gradient: the transpose, by `einsum`.
+    /// Images from tiles in Winograd's domain: `result[n, c, u·m + i, v·m + j] = Σ M[i, p]·M[j, q]·x[n, p·P + q, u, v, c]`. `M` is the matrix for the outputs
+    /// (`data`). The gradient of a `kernel` is one tile: `result[a, b, i, j] = Σ M[i, p]·M[j, q]·x[p·P + q, a, b]`. Gradient: the transpose, by `einsum`.
     FromWinograd(x) {
         /// Outputs of a tile on each axis: 2 or 4, with 3 taps.
         outputs: usize,
@@ -232,7 +235,9 @@ impl Operator for FromWinograd {
         }
         checks::rank(Self::TEXT, "x", x, 5)?;
         checks::extent(Self::TEXT, "the points of a tile", x.dim(1), points)?;
-        Ok(x.with_shape([x.dim(0), x.dim(4), x.dim(2), size, x.dim(3), size]))
+        let [height, width] = [2, 3].map(|axis| checks::fixed(Self::TEXT, x, axis));
+        let whole = |tiles: usize| Dim::fixed(tiles * matrix.len());
+        Ok(x.with_shape([x.dim(0), x.dim(4), whole(height?), whole(width?)]))
     }
 
     fn body(&self, operands: &[Type], result: &Type) -> Body {
@@ -242,25 +247,31 @@ impl Operator for FromWinograd {
         let point = |p: usize, q: usize| Index::constant((p * points + q) as i64);
         if self.side == "kernel" {
             let element = |p: usize, q: usize| load(0, vec![point(p, q), axis(0), axis(1)], None);
-            return straight_line(&matrix, operands[0].dtype, vec![2, 3], result, &element);
+            let place = |i, j| vec![Index::constant(i), Index::constant(j)];
+            let places = Places { axes: vec![2, 3], steps: Vec::new(), place: &place };
+            return straight_line(&matrix, operands[0].dtype, places, result, &element);
         }
         let element = |p: usize, q: usize| {
             let point = point(p, q);
-            load(0, vec![axis(0), point, axis(2), axis(4), axis(1)], None)
+            load(0, vec![axis(0), point, axis(4), axis(5), axis(1)], None)
         };
-        straight_line(&matrix, operands[0].dtype, vec![3, 5], result, &element)
+        let (step, steps) = (matrix.len() as i64, vec![operands[0].dim(2), operands[0].dim(3)]);
+        let place = |i: i64, j: i64| vec![axis(4).times(step).shifted(i), axis(5).times(step).shifted(j)];
+        straight_line(&matrix, operands[0].dtype, Places { axes: vec![2, 3], steps, place: &place }, result, &element)
     }
 
     fn vjp(&self, cx: &mut Vjp<'_>) -> Vec<Option<ValueId>> {
         let matrix = self.valid_matrix();
         let (g, shape) = (cx.cotangent(), cx.operand_shape(0));
-        let m = constant(cx, &matrix, g);
+        let (m, size) = (constant(cx, &matrix, g), Dim::fixed(matrix.len()));
         if self.side == "kernel" {
             let rows = cx.emit(Einsum::new("abij,ip->abjp"), &[g, m]);
             let square = cx.emit(Einsum::new("abjp,jq->pqab"), &[rows, m]);
             return vec![Some(cx.reshape(square, &shape))];
         }
-        let rows = cx.emit(Einsum::new("ncuivj,ip->ncuvjp"), &[g, m]);
+        let [n, _, u, v, c] = *shape.0.as_slice() else { unreachable!("it has five axes") };
+        let tiles = cx.reshape(g, &Shape(vec![n, c, u, size, v, size]));
+        let rows = cx.emit(Einsum::new("ncuivj,ip->ncuvjp"), &[tiles, m]);
         let square = cx.emit(Einsum::new("ncuvjp,jq->npquvc"), &[rows, m]);
         vec![Some(cx.reshape(square, &shape))]
     }
@@ -287,11 +298,18 @@ fn constant(cx: &mut Vjp<'_>, matrix: &Matrix, like: ValueId) -> ValueId {
     cx.emit(Constant { dtype, shape, data }, &[])
 }
 
+/// Where the elements of a block go.
+struct Places<'p> {
+    axes: Vec<usize>,
+    steps: Vec<Dim>,
+    place: &'p dyn Fn(i64, i64) -> Vec<Index>,
+}
+
 /// `M · x · Mᵀ` for the square block of elements that `element` names, as straight-line code. Half types are computed in f32.
 fn straight_line(
     matrix: &Matrix,
     dtype: DType,
-    axes: Vec<usize>,
+    places: Places<'_>,
     result: &Type,
     element: &dyn Fn(usize, usize) -> Expr,
 ) -> Body {
@@ -310,9 +328,10 @@ fn straight_line(
     let mut elements = Vec::new();
     for i in 0..matrix.len() {
         let row: Vec<Expr> = columns.iter().map(|column| column[i].clone()).collect();
-        elements.extend(lines.product(matrix, &row).into_iter().map(|x| to(result.dtype, x)));
+        let values = lines.product(matrix, &row).into_iter().map(|x| to(result.dtype, x));
+        elements.extend(values.zip(0..).map(|(value, j)| Element { place: (places.place)(i as i64, j), value }));
     }
-    Body::block(Block { axes, lets: lines.lets, elements })
+    Body::block(Block { axes: places.axes, steps: places.steps, lets: lines.lets, elements })
 }
 
 /// Lines of straight-line code in the making.

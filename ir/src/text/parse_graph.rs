@@ -81,11 +81,17 @@ impl Parser<'_, '_> {
         self.cursor.expect(":")?;
         let ty = self.cursor.ty()?;
         let op = build_op(op_name, &attributes, &ty).map_err(|error| error.at(op_place))?;
+        let layout = if self.cursor.eat_word("layout") { Some(self.axes()?) } else { None };
         let kernel = if self.cursor.eat_word("by") { Some(self.cursor.name("a kernel")?) } else { None };
         let place = self.cursor.place_mark()?.unwrap_or(Place::NONE);
-        let value = self.graph.insert(Node { name: name.clone(), op, ty, place, kernel }, &operands);
+        let value = self.graph.insert(Node { name: name.clone(), op, ty, place, kernel, layout }, &operands);
         self.values.entry(name).or_insert(value);
         Ok(())
+    }
+
+    fn axes(&mut self) -> Parsed<Vec<usize>> {
+        let axis = |cursor: &mut Cursor<'_>| Ok(cursor.integer::<u32>("an axis")? as usize);
+        self.cursor.list("[", "]", axis)
     }
 
     fn output(&mut self) -> Parsed<()> {

@@ -55,6 +55,9 @@ fn node_text(graph: &Graph, value: ValueId) -> String {
         text += &format!(" {{{attributes}}}");
     }
     text += &format!(" : {}", node.ty);
+    if let Some(layout) = &node.layout {
+        text += &format!(" layout {}", list(layout.iter().map(usize::to_string)));
+    }
     if let Some(kernel) = &node.kernel {
         text += &format!(" by {}", name_text(kernel));
     }

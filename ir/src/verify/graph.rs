@@ -61,6 +61,19 @@ fn check_type(graph: &Graph, value: ValueId) -> Result<(), Diagnostic> {
         return Err(Diagnostic::new(Code::BatchAxis, message));
     }
     let inferred = node.op.infer(&graph.operand_types(value))?;
+    if let Some(layout) = &node.layout {
+        let mut axes = layout.clone();
+        axes.sort_unstable();
+        if !axes.into_iter().eq(0..node.ty.rank())
+            || node.ty.shape.dims().first().is_some_and(|dim| dim.batch) && layout[0] != 0
+        {
+            let message = format!(
+                "a layout names every axis once, the batch first: `%{}` is {}, with {layout:?}",
+                node.name, node.ty
+            );
+            return Err(Diagnostic::new(Code::WrongType, message));
+        }
+    }
     if inferred == node.ty {
         return Ok(());
     }

@@ -82,12 +82,27 @@ impl Fusion<'_> {
             return None;
         }
         let domain = Domain::of(members, &self.facts)?;
+        if members.len() > 1 && members.iter().any(|&member| self.goes_down_columns(member, &domain)) {
+            return None;
+        }
         let full = |member: &ValueId| domain.private(*member, &self.facts[member]).is_empty();
         let whole = match anchors {
             0 => reductions.into_iter().all(full),
             _ => members.iter().all(full),
         };
         whole.then_some(domain)
+    }
+
+    /// Whether a member's own loops inside the shared ones do not go along its memory, and there is much of it: each iteration would touch a few bytes
+    /// of every line.
+    fn goes_down_columns(&self, member: ValueId, domain: &Domain) -> bool {
+        let facts = &self.facts[&member];
+        let private = domain.private(member, facts);
+        let layout = self.graph.node(member).layout.clone().unwrap_or_else(|| (0..facts.result.len()).collect());
+        let innermost = layout.into_iter().rfind(|&axis| facts.result[axis] != Dim::ONE);
+        !private.is_empty()
+            && innermost.is_some_and(|axis| !private.contains(&axis))
+            && facts.positions(self.max_batch) > SMALL
     }
 
     /// Whether a member reads another beside its own position, and that is expensive: it is computed again there, with all that it reads. A chain of

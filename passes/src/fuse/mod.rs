@@ -234,7 +234,9 @@ impl<'g> Fusion<'g> {
                 .collect();
             let output = members.iter().any(|member| self.outputs.contains(member));
             let takes = |user: &usize| match self.groups.get(user) {
-                Some(members) => members.iter().all(|member| self.facts[member].kind != Kind::Contract),
+                Some(members) => {
+                    members.iter().all(|member| !matches!(self.facts[member].kind, Kind::Contract | Kind::Block))
+                }
                 // It is itself computed in its user: one step of that is enough.
                 None => false,
             };

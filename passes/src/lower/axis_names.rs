@@ -16,7 +16,7 @@ pub fn of_result(graph: &Graph, value: ValueId) -> Vec<String> {
 /// A name for each axis of a value's reduction.
 pub fn of_reduction(graph: &Graph, value: ValueId) -> Vec<String> {
     let body = facts::body(graph, value);
-    let count = body.reduction.len();
+    let count = body.inner().len();
     if let Some((_, reduction)) = known(graph, value).filter(|(_, reduction)| reduction.len() == count) {
         return reduction;
     }
@@ -53,7 +53,7 @@ fn known(graph: &Graph, value: ValueId) -> Option<(Vec<String>, Vec<String>)> {
         }
         (Op::ToWinograd(_), 5) => (&["n", "p", "u", "v", "c"], &[]),
         (Op::ToWinograd(_), 3) => (&["p", "oc", "c"], &[]),
-        (Op::FromWinograd(_), 6) => (&["n", "c", "u", "i", "v", "j"], &[]),
+        (Op::FromWinograd(_), 4) => (&["n", "c", "h", "w"], &["u", "v"]),
         (Op::MaxPoolGrad(_) | Op::SumPoolGrad(_), 4) => (&["n", "c", "h", "w"], &["kh", "kw"]),
         _ => return None,
     };

@@ -8,61 +8,119 @@
 //!   d[n, 1, u, v, c] = t7 - t9
 //! ```
 
-use kiln_ir::kernel::Statement;
-use kiln_ir::{AxisId, Expr, Index, LocalId, ValueId};
+use kiln_ir::kernel::{Axis, Statement};
+use kiln_ir::{AxisId, Block, Dim, Element, Expr, Index, LocalId, TensorId, ValueId};
 
+use super::axis_names;
 use super::emit::Emitter;
 use super::values::Formula;
 use crate::fuse::facts;
 use crate::statements::{for_each_load, for_each_store, substitute_locals};
 
+/// More elements than this stay in different lines, which push each other out of the first cache where they are far apart.
+const MOST_STORES: usize = 8;
+
 impl Emitter<'_> {
-    /// The statements of a kernel whose one member is a block.
+    /// The statements of a kernel whose one member is a block: the elements in groups, each with a loop of its own along the memory.
     pub(super) fn block(&mut self, member: ValueId) {
         let graph = self.cx.graph;
         let body = facts::body(graph, member);
         let block = body.block.as_ref().expect("it is a block");
-        let (tensor, operands) = (self.output(member), graph.operands(member));
-        let index = self.shared_index(member);
-        let formula = Formula { value: member, operands: &operands, index: &index };
+        let names = axis_names::of_reduction(graph, member);
+        let steps: Vec<Option<AxisId>> = (block.steps.iter().zip(&names))
+            .map(|(&extent, name)| (extent != Dim::ONE).then(|| self.axis(name, extent)))
+            .collect();
+        self.order.extend(steps.iter().copied().flatten());
+        // What fills an axis says where.
+        let steps = steps.into_iter().map(|step| step.map_or(Index::constant(0), Index::axis));
+        let index: Vec<Index> = self.shared_index(member).into_iter().chain(steps).collect();
+        let operands = graph.operands(member);
+        let count = block.elements.len();
+        let size = (1..=MOST_STORES).rfind(|size| count.is_multiple_of(*size)).unwrap_or(1);
+        let mut inner = None;
+        for elements in block.elements.chunks(size) {
+            // Each loop has an axis of its own.
+            let axis = inner.map(|axis: AxisId| {
+                let Axis { name, extent, .. } = self.axes[axis.0 as usize].clone();
+                (axis, self.axis(&name, extent))
+            });
+            let moved = |index: &Index| {
+                index.substitute(
+                    &mut |id| Index::axis(axis.filter(|(old, _)| *old == id).map_or(id, |(_, new)| new)),
+                    &mut Expr::clone,
+                )
+            };
+            let index: Vec<Index> = index.iter().map(moved).collect();
+            let lines = self.lines(block, elements, Formula { value: member, operands: &operands, index: &index });
+            if inner.is_none() && size < count {
+                self.innermost_contiguous(&lines);
+                inner = self.order.pop();
+            }
+            match axis.map(|(_, new)| new).or(inner) {
+                Some(axis) => self.rows.push(Statement::For(vec![axis], lines)),
+                None => self.rows.extend(lines),
+            }
+        }
+        if inner.is_none() {
+            let lines = std::mem::take(&mut self.rows);
+            self.innermost_contiguous(&lines);
+            self.rows = lines;
+        }
+    }
+
+    /// What some elements need, and the elements.
+    fn lines(&mut self, block: &Block, elements: &[Element], formula: Formula<'_>) -> Vec<Statement> {
+        let graph = self.cx.graph;
+        let mut lines = Vec::new();
         let mut locals: Vec<LocalId> = Vec::new();
         let renamed =
             |value: &Expr, locals: &[LocalId]| substitute_locals(value, &|id| Expr::Local(locals[id.0 as usize]));
         for (at, value) in block.lets.iter().enumerate() {
             let value = renamed(value, &locals);
-            let dtype =
-                value.dtype(&|id| graph.ty(operands[id.0 as usize]).dtype, &|id| self.locals[id.0 as usize].dtype);
-            let value = self.substitute(&value, formula);
+            let tensor = |id: TensorId| graph.ty(formula.operands[id.0 as usize]).dtype;
+            let dtype = value.dtype(&tensor, &|id| self.locals[id.0 as usize].dtype);
+            let value = self.line(&value, formula, &mut lines);
             let local = self.local(&format!("t{at}"), dtype);
-            self.rows.push(Statement::Let(local, value));
+            lines.push(Statement::Let(local, value));
             locals.push(local);
         }
-        let extents: Vec<usize> = block.axes.iter().map(|&axis| graph.ty(member).dim(axis).factor).collect();
-        for (at, element) in block.elements.iter().enumerate() {
-            let value = self.substitute(&renamed(element, &locals), formula);
-            let (mut place, mut rest) = (index.clone(), at);
-            for (&axis, &extent) in block.axes.iter().zip(&extents).rev() {
-                place[axis] = Index::constant((rest % extent) as i64);
-                rest /= extent;
+        for Element { place, value } in elements {
+            let value = self.line(&renamed(value, &locals), formula, &mut lines);
+            let mut at = formula.index[..graph.ty(formula.value).rank()].to_vec();
+            for (axis, place) in block.axes.iter().zip(place) {
+                at[*axis] = self.index(place, formula);
             }
-            self.rows.push(Statement::Store { tensor, index: place, value });
+            let store = self.store(formula.value, &at, value);
+            lines.push(store);
         }
-        self.innermost_contiguous();
+        // The next group is another loop.
+        self.row_values.clear();
+        self.inner_values.clear();
+        lines
+    }
+
+    /// A formula, with everything that it needs bound before it.
+    fn line(&mut self, value: &Expr, formula: Formula<'_>, lines: &mut Vec<Statement>) -> Expr {
+        let finished = self.rows.len();
+        let value = self.substitute(value, formula);
+        lines.extend(self.rows.drain(finished..));
+        lines.extend(std::mem::take(&mut self.inner).into_iter().map(|(local, value)| Statement::Let(local, value)));
+        value
     }
 
     /// Moves the loop inside along which most accesses are of neighbours.
-    fn innermost_contiguous(&mut self) {
+    fn innermost_contiguous(&mut self, lines: &[Statement]) {
         let mut neighbours = vec![0; self.axes.len()];
         let mut note = |index: &[Index]| {
             if let Some(AxisId(axis)) = index.last().and_then(Index::as_axis) {
                 neighbours[axis as usize] += 1;
             }
         };
-        for_each_load(&self.rows, &mut |load| note(&load.index));
-        for_each_store(&self.rows, &mut |_, index| note(index));
-        if let Some(&best) = self.shared.iter().max_by_key(|axis| neighbours[axis.0 as usize]) {
-            self.shared.retain(|&axis| axis != best);
-            self.shared.push(best);
+        for_each_load(lines, &mut |load| note(&load.index));
+        for_each_store(lines, &mut |_, index| note(index));
+        if let Some(&best) = self.order.iter().max_by_key(|axis| neighbours[axis.0 as usize]) {
+            self.order.retain(|&axis| axis != best);
+            self.order.push(best);
         }
     }
 }

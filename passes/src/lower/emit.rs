@@ -23,6 +23,20 @@ pub struct Context<'g> {
 }
 
 impl Context<'_> {
+    /// The axes of a value in memory, the outermost first.
+    pub fn layout(&self, value: ValueId) -> Vec<usize> {
+        let node = self.graph.node(value);
+        node.layout.clone().unwrap_or_else(|| (0..node.ty.rank()).collect())
+    }
+
+    /// One item for each axis of a value, in the order of its memory. What is seen in another shape has no layout.
+    pub fn in_memory<T: Clone>(&self, value: ValueId, axes: &[T]) -> Vec<T> {
+        match &self.graph.node(value).layout {
+            Some(layout) => layout.iter().map(|&axis| axes[axis].clone()).collect(),
+            None => axes.to_vec(),
+        }
+    }
+
     /// Whether a value has its own memory, if the kernel at hand does not compute it.
     pub fn is_materialised(&self, value: ValueId) -> bool {
         facts::is_leaf(self.graph, value) || self.graph.node(value).kernel.is_some()
@@ -61,6 +75,8 @@ pub(super) struct Emitter<'a> {
     pub(super) tensors: Vec<(ValueId, Tensor)>,
     /// The axis of each shared loop.
     pub(super) shared: Vec<AxisId>,
+    /// The same, as the loops stand inside each other.
+    pub(super) order: Vec<AxisId>,
     /// Statements inside the shared loops.
     pub(super) rows: Vec<Statement>,
     /// Bindings of the inner loop that is being built.
@@ -86,6 +102,7 @@ impl<'a> Emitter<'a> {
             locals: Vec::new(),
             tensors: Vec::new(),
             shared: Vec::new(),
+            order: Vec::new(),
             rows: Vec::new(),
             inner: Vec::new(),
             row_values: BTreeMap::new(),
@@ -102,6 +119,14 @@ impl<'a> Emitter<'a> {
             let name = axis.map_or("i", |axis| names[axis].as_str());
             let id = emitter.axis(name, extent);
             emitter.shared.push(id);
+        }
+        emitter.order = emitter.shared.clone();
+        let stored = |member: &&ValueId| cx.graph.node(**member).layout.is_some();
+        if let Some(member) = members.iter().find(stored) {
+            let in_memory = cx.layout(*member).into_iter().filter_map(|axis| emitter.domain.places[member][axis]);
+            let first: Vec<AxisId> = in_memory.map(|place| emitter.shared[place]).collect();
+            emitter.order.retain(|axis| !first.contains(axis));
+            emitter.order.extend(first);
         }
         emitter
     }
@@ -185,7 +210,7 @@ impl<'a> Emitter<'a> {
         for member in whole {
             let index = self.shared_index(member);
             let value = self.value(member, index.clone());
-            stores.push(Statement::Store { tensor: self.output(member), index, value });
+            stores.push(self.store(member, &index, value));
         }
         self.rows.extend(stores);
     }
@@ -214,7 +239,7 @@ impl<'a> Emitter<'a> {
                     index[axis] = Index::axis(id);
                 }
                 let value = self.value(member, index.clone());
-                stores.push(Statement::Store { tensor: self.output(member), index, value });
+                stores.push(self.store(member, &index, value));
             }
             self.inner_values.clear();
             let lets = std::mem::take(&mut self.inner).into_iter().map(|(local, value)| Statement::Let(local, value));
@@ -223,7 +248,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn finish(self, name: &str) -> Emitted {
-        let Emitter { cx, members, axes, locals, mut tensors, shared, rows, .. } = self;
+        let Emitter { cx, members, axes, locals, mut tensors, order: loops, rows, .. } = self;
         // Tensors that are only read come first.
         let mut order: Vec<usize> = (0..tensors.len()).collect();
         order.sort_by_key(|&at| tensors[at].1.access != Access::Read);
@@ -240,7 +265,7 @@ impl<'a> Emitter<'a> {
             }
         }
         let contraction = members.iter().any(|member| cx.facts[member].kind == Kind::Contract);
-        let body = if shared.is_empty() { rows } else { vec![Statement::For(shared, rows)] };
+        let body = if loops.is_empty() { rows } else { vec![Statement::For(loops, rows)] };
         let operands = tensors.iter().map(|(value, _)| *value).collect();
         let tensors = tensors.into_iter().map(|(_, tensor)| tensor).collect();
         let schedule = Schedule { grain: 1, ..Schedule::default() };
@@ -279,11 +304,17 @@ impl<'a> Emitter<'a> {
         LocalId(self.locals.len() as u32 - 1)
     }
 
+    /// Stores an element of a member.
+    pub(super) fn store(&mut self, member: ValueId, index: &[Index], value: Expr) -> Statement {
+        Statement::Store { tensor: self.output(member), index: self.cx.in_memory(member, index), value }
+    }
+
     pub(super) fn output(&mut self, member: ValueId) -> TensorId {
         self.tensor(member, self.cx.graph.ty(member).clone(), Access::Write)
     }
 
     pub(super) fn tensor(&mut self, value: ValueId, ty: Type, access: Access) -> TensorId {
+        let ty = ty.with_shape(self.cx.in_memory(value, &ty.shape.0));
         if let Some(at) = self.tensors.iter().position(|(held, tensor)| *held == value && tensor.ty == ty) {
             return TensorId(at as u32);
         }

@@ -270,7 +270,12 @@ fn class(input: &Input) -> Class {
 
 fn new_slot(graph: &Graph, memory: Memory, output: Option<usize>) -> Slot {
     let value = value_of(graph, memory);
-    let ty = graph.ty(value).clone();
+    let node = graph.node(value);
+    // As the kernels see it.
+    let ty = match &node.layout {
+        Some(layout) => node.ty.with_shape(layout.iter().map(|&axis| node.ty.dim(axis)).collect::<Vec<_>>()),
+        None => node.ty.clone(),
+    };
     let name = graph.name_of(value).to_owned();
     let slot = |name: String, class| Slot { name, ty: ty.clone(), class, init: Init::Zeros };
     if let Some(at) = output {

@@ -85,7 +85,8 @@ impl<'a> Emitter<'a> {
             None if self.speculative > 0 => Some(Number::new(0.0)),
             fill => fill,
         };
-        Expr::Load(kiln_ir::Load { tensor: self.tensor(value, ty, Access::Read), index: index.to_vec(), fill })
+        let index = self.cx.in_memory(value, index);
+        Expr::Load(kiln_ir::Load { tensor: self.tensor(value, ty, Access::Read), index, fill })
     }
 
     /// Keeps an expression under a name, in the outermost loops where it means the same.
@@ -139,7 +140,8 @@ impl<'a> Emitter<'a> {
         }
         let loops = |ty: &Type| ty.shape.0.iter().copied().filter(|dim| *dim != Dim::ONE).collect::<Vec<Dim>>();
         let own = self.is_member(root) || root == value || loops(graph.ty(root)) == loops(graph.ty(value));
-        (!own && self.constant(root).is_none()).then_some(root)
+        let plain = graph.node(root).layout.is_none();
+        (!own && plain && self.constant(root).is_none()).then_some(root)
     }
 
     pub(super) fn is_member(&self, value: ValueId) -> bool {

@@ -146,7 +146,10 @@ mod tests {
         let mut graph = parse_graph(text, "test").expect("the text is well formed");
         let x = graph.find("x").expect("x is there");
         let ty = Type::new(DType::F32, [4]);
-        graph.insert(Node { name: "h".to_owned(), op: Relu {}.into(), ty, place: Place::NONE, kernel: None }, &[x]);
+        graph.insert(
+            Node { name: "h".to_owned(), op: Relu {}.into(), ty, place: Place::NONE, kernel: None, layout: None },
+            &[x],
+        );
         let mut watch = Watch { unit: "predict", observer: &mut () };
         let error = watch.graph(Step::MergeCommon, graph).expect_err("relu keeps the shape");
         let CompileError::Bug(bug) = &error else { panic!("{error}") };

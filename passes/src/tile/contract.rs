@@ -45,6 +45,7 @@ struct Roles {
 /// Gives a kernel a contraction schedule, if it is one.
 pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let Some(mut roles) = roles(kernel, max_batch) else { return false };
+    sum_along_memory(kernel, &mut roles);
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
         axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
     };
@@ -175,6 +176,24 @@ fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
         roles.rows = rest;
     }
     Some(roles)
+}
+
+/// Sums in the order in which A lies in memory, or B where A has no strides: then most summed axes are one run.
+fn sum_along_memory(kernel: &mut Kernel, roles: &mut Roles) {
+    let Some((.., factors)) = factors(kernel) else { return };
+    let strides = |factor: usize| -> Option<Vec<i64>> {
+        let Expr::Load(load) = factors[factor] else { return None };
+        roles.summed.iter().map(|&axis| stride(kernel, load.tensor, &load.index, axis)).collect()
+    };
+    let Some(strides) = strides(roles.a_factor).or_else(|| strides(1 - roles.a_factor)) else { return };
+    let mut order: Vec<usize> = (0..strides.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(strides[at].abs()));
+    roles.summed = order.into_iter().map(|at| roles.summed[at]).collect();
+    if let [Statement::For(_, inner)] = kernel.body.as_mut_slice()
+        && let Some(Statement::Reduce { axes, .. }) = inner.first_mut()
+    {
+        axes.clone_from(&roles.summed);
+    }
 }
 
 fn stored_strides(kernel: &Kernel, axis: AxisId) -> Vec<Option<i64>> {

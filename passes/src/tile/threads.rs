@@ -6,6 +6,7 @@ use kiln_ir::{AxisId, Expr};
 use super::{MACHINE, MAX_UNROLL, stride};
 use crate::fuse::facts;
 use crate::statements::{for_each_store, has_serial};
+use crate::vectorize;
 
 /// Enough items for threads to be equally busy.
 const ENOUGH_ITEMS: usize = 64;
@@ -39,8 +40,12 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
     }
     let item_ns = total_ns / items as f64;
     let grain = (MACHINE.chunk_ns / item_ns) as usize;
-    // Of a single long axis a chunk is whole registers and cache lines, as it is of columns that a serial loop goes down.
-    let whole = grain >= 16 || has_serial(inner) && thread.last().is_some_and(|&axis| runs_along(kernel, inner, axis));
+    // Of a single long axis a chunk is whole registers and cache lines, as it is of columns that a serial loop or a sum goes down.
+    let down_columns = |axis| match has_serial(inner) {
+        true => runs_along(kernel, inner, axis),
+        false => rows && vectorize::score(kernel, inner, axis) > 0,
+    };
+    let whole = grain >= 16 || thread.last().is_some_and(|&axis| down_columns(axis));
     kernel.schedule.grain = if whole { grain.max(1).next_multiple_of(16) } else { grain.max(1) };
     kernel.schedule.thread = thread;
 }
