@@ -25,7 +25,7 @@ use crate::rewrite::is_output;
 /// The axes of an image in memory, the outermost first.
 const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 /// Fewer channels than this fill no register, and rows of an image do.
-const MIN_CHANNELS: usize = 16;
+const MIN_CHANNELS: usize = 32;
 
 /// Gives every image its layout.
 pub fn run(graph: &mut Graph) {

@@ -24,7 +24,6 @@ impl Emitter<'_> {
         let body = facts::body(graph, member);
         let sweep = body.sweep.as_ref().expect("it is a sweep");
         let (axis, name) = (sweep.axis, axis_names::of_result(graph, member)[sweep.axis].clone());
-        let tensor = self.output(member);
         let mut operands = graph.operands(member);
         operands.push(member);
         let mut index = self.shared_index(member);
@@ -35,7 +34,7 @@ impl Emitter<'_> {
                 let axes: Vec<AxisId> = (extent != Dim::ONE).then(|| self.axis(&name, extent)).into_iter().collect();
                 index[axis] = axes.first().map_or(Index::constant(0), |&id| Index::axis(id));
                 let value = self.substitute(start, Formula { value: member, operands: &operands, index: &index });
-                let store = Statement::Store { tensor, index: index.clone(), value };
+                let store = self.store(member, &index, value);
                 let statements = self.inner_statements(store);
                 match axes.is_empty() {
                     true => self.rows.extend(statements),
@@ -59,7 +58,8 @@ impl Emitter<'_> {
             Expr::Local(local)
         });
         let value = with_names(&self.substitute(&body.value, formula), &named);
-        let statements = self.inner_statements(Statement::Store { tensor, index, value });
+        let store = self.store(member, &index, value);
+        let statements = self.inner_statements(store);
         self.rows.push(Statement::Serial(steps, statements));
     }
 
