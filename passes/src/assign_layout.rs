@@ -51,11 +51,7 @@ fn images(graph: &Graph) -> Vec<ValueId> {
         for &value in order.iter().filter(|&&value| keeps_positions(graph, value)) {
             let rank = graph.ty(value).rank();
             let members: Vec<ValueId> = graph.operands(value).into_iter().chain([value]).collect();
-            let same = |&member: &ValueId| {
-                graph.ty(member).rank() == rank
-                    && graph.ty(member).dim(1) == graph.ty(value).dim(1)
-                    && is_large(graph, member)
-            };
+            let same = |&member: &ValueId| graph.ty(member).rank() == rank && is_large(graph, member);
             if members.iter().any(|member| same(member) && found.contains(member)) {
                 found.extend(members.into_iter().filter(same));
             }
@@ -101,15 +97,24 @@ fn keeps_positions(graph: &Graph, value: ValueId) -> bool {
     if graph.ty(value).rank() != 4 || facts::is_leaf(graph, value) {
         return false;
     }
-    let op = &graph.node(value).op;
-    matches!(op, Op::Pad(_) | Op::Slice(_) | Op::Concat(_)) || facts::body(graph, value).kind == Kind::Pointwise
+    moves_positions(&graph.node(value).op) || facts::body(graph, value).kind == Kind::Pointwise
+}
+
+/// Whether an op takes the elements of an image to other positions, and leaves channels where they are.
+fn moves_positions(op: &Op) -> bool {
+    match op {
+        Op::Pad(_) | Op::Slice(_) | Op::Concat(_) | Op::Flip(_) => true,
+        Op::Gather(gather) => gather.axis > 1,
+        Op::Scatter(scatter) => scatter.axis > 1,
+        _ => false,
+    }
 }
 
 /// Whether an op reads an image as it is, and not as a row of numbers or a stack of matrices.
 fn reads_positions(graph: &Graph, user: ValueId) -> bool {
     let op = &graph.node(user).op;
     names_images(op)
-        || matches!(op, Op::Pad(_) | Op::Slice(_) | Op::Concat(_) | Op::Flip(_))
+        || moves_positions(op)
         || matches!(facts::body(graph, user).kind, Kind::Pointwise | Kind::Reduce | Kind::Window)
 }
 

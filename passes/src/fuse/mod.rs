@@ -201,6 +201,10 @@ impl<'g> Fusion<'g> {
 
     /// Whether two values read an operand in the same shared loops, axis by axis.
     fn reads_alike(&self, operand: ValueId, a: ValueId, b: ValueId) -> bool {
+        // A copy is made where it is needed, and not for another kernel that has one already.
+        if [a, b].iter().any(|reader| self.facts[reader].kind == Kind::View) {
+            return false;
+        }
         let loops = |reader: ValueId| -> Option<Vec<Option<usize>>> {
             let group = self.group_of[&reader];
             let facts = &self.facts[&reader];

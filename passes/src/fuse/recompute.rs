@@ -29,6 +29,7 @@ pub fn run(graph: &mut Graph) -> Vec<(ValueId, ValueId)> {
             let operands: Vec<ValueId> = graph.operands(value).into_iter().map(same).collect();
             // The operands have the types they had, so there is nothing to report.
             let Ok(copy) = graph.add(node.op, &operands, &node.name, &node.place) else { continue };
+            graph.assign_layout(copy, node.layout);
             homes.extend(
                 operands.iter().filter(|operand| copies.values().any(|held| held == *operand)).map(|&o| (o, copy)),
             );
