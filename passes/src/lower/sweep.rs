@@ -24,6 +24,8 @@ impl Emitter<'_> {
         let body = facts::body(graph, member);
         let sweep = body.sweep.as_ref().expect("it is a sweep");
         let (axis, name) = (sweep.axis, axis_names::of_result(graph, member)[sweep.axis].clone());
+        // It is a tensor of the kernel that is written, before the first formula reads it.
+        self.output(member);
         let mut operands = graph.operands(member);
         operands.push(member);
         let mut index = self.shared_index(member);
