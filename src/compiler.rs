@@ -66,7 +66,7 @@ impl Compiler {
         Compiler { cpu, ..self }
     }
 
-    /// Which algorithms may compute convolutions. The fastest are not the most exact: Winograd's lose two or three bits of a result, which
+    /// Which algorithms may compute convolutions. The fastest are not the most exact: Winograd's lose up to three bits of a result (1e-5 of its greatest element), which
     /// [`Selection::Exact`] keeps.
     #[must_use]
     pub fn algorithms(self, selection: Selection) -> Compiler {

@@ -93,7 +93,7 @@ impl Step {
         Step::ALL.iter().copied().find(|step| step.name() == name)
     }
 
-    /// The position in the order, from 0: the number of its dump, as in `07_fuse.ir`.
+    /// The position in the order, from 0: the number of its dump, as in `09_fuse.ir`.
     pub const fn number(self) -> usize {
         self as usize
     }

@@ -45,7 +45,9 @@ pub enum Selection {
 }
 
 /// Nanoseconds for an element in Winograd's domain: its part of a transform, and its way through memory.
-const TRANSFORM_NS: f64 = 0.5;
+const TRANSFORM_NS: f64 = 0.6;
+/// What must be gained, for the memory that the domain takes.
+const WORTH: f64 = 1.25;
 /// How much slower than a product of matrices a direct convolution is, for the copies of its windows.
 const WINDOWS: f64 = 1.25;
 
@@ -142,7 +144,8 @@ impl Convolution {
             let points = ((size + WINOGRAD_TAPS - 1) * (size + WINOGRAD_TAPS - 1)) as f64;
             let tiles: usize = self.covered.iter().map(|extent| extent.div_ceil(size)).product();
             let domain = samples * tiles as f64 * points;
-            products(domain) + TRANSFORM_NS * (domain * (channels + outputs) + points * channels * outputs)
+            let transforms = TRANSFORM_NS * (domain * (channels + outputs) + points * channels * outputs);
+            WORTH * (products(domain) + transforms)
         };
         let candidates =
             [(direct, Algorithm::Direct), (winograd(2), Algorithm::Winograd(2)), (winograd(4), Algorithm::Winograd(4))];

@@ -78,13 +78,23 @@ fn steps_run_in_their_order() {
     let mut driver = Driver::new(None);
     let result = run_graph("train_step", graph(TRAINED), Some(&rules()), &mut driver).unwrap().unwrap();
     let steps: Vec<&str> = driver.seen.iter().map(|(step, _)| step.name()).collect();
-    let names =
-        ["verify", "canonicalize", "merge_common", "fold_constants", "autodiff", "append_update", "simplify", "fuse"];
+    let names = [
+        "verify",
+        "canonicalize",
+        "merge_common",
+        "fold_constants",
+        "autodiff",
+        "append_update",
+        "simplify",
+        "select_algorithm",
+        "assign_layout",
+        "fuse",
+    ];
     assert_eq!(steps, names);
     assert_eq!(Step::Lower.number(), names.len());
-    assert_eq!(Step::Fuse.number(), 7);
+    assert_eq!(Step::Fuse.number(), 9);
     assert!(Step::ALL.iter().all(|step| Step::from_name(step.name()) == Some(*step)));
-    assert_eq!(Step::Fuse.previous(), Some(Step::Simplify));
+    assert_eq!(Step::Fuse.previous(), Some(Step::AssignLayout));
     assert_eq!(Step::Verify.previous(), None);
 
     let outputs: Vec<&str> = result.outputs().iter().map(|output| output.name.as_str()).collect();
@@ -267,8 +277,8 @@ fn a_request_becomes_one_program() {
     let of = |unit: &str| -> Vec<(&str, &str)> {
         levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
     };
-    let mut expected: Vec<(&str, &str)> = Step::ALL[..8].iter().map(|step| (step.name(), "graph")).collect();
-    expected.extend(Step::ALL[8..13].iter().map(|step| (step.name(), "kernels")));
+    let mut expected: Vec<(&str, &str)> = Step::ALL[..10].iter().map(|step| (step.name(), "graph")).collect();
+    expected.extend(Step::ALL[10..15].iter().map(|step| (step.name(), "kernels")));
     assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
     assert_eq!(of("tiny"), [("plan_memory", "program")]);
 }

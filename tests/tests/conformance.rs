@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use kiln::{Algorithm, Selection};
 use kiln_tests::conformance::{Backend, Options, ReadError, Tally, operators, programs, tables};
 
 /// Compiled code against everything that PyTorch recorded of training.
 #[test]
 fn compiled_programs_train_as_pytorch_does() {
-    check_programs(&Options { backend: Backend::Jit, steps: None, only: None });
+    check_programs(&Options { backend: Backend::default(), steps: None, only: None });
 }
 
 /// The front end, the derivatives and the optimisers alone: they need no pass to be right.
@@ -26,14 +27,14 @@ fn interpreted_programs_train_as_pytorch_does() {
 /// Schedules, initialisers, samplers, loss scaling: all rows are committed.
 #[test]
 fn tables_hold() {
-    let options = Options { backend: Backend::Jit, steps: None, only: None };
+    let options = Options { backend: Backend::default(), steps: None, only: None };
     check(|report| tables(&path("conformance/tables"), &options, report).map(|rows| vec![rows]));
 }
 
 /// A clone on its own has these.
 #[test]
 fn a_sample_of_programs_trains_as_in_pytorch() {
-    let options = Options { backend: Backend::Jit, steps: None, only: None };
+    let options = Options { backend: Backend::default(), steps: None, only: None };
     check(|report| programs(&path("conformance/programs"), &options, report).map(|runs| vec![runs]));
 }
 
@@ -45,6 +46,25 @@ fn operators_give_what_pytorch_gives_in_the_sample() {
     check_operators(&sample);
 }
 
+/// Not only the algorithm that would be chosen.
+#[test]
+fn convolutions_give_what_pytorch_gives_with_every_algorithm() {
+    let sample = path("conformance/operators");
+    let folders = [Some(sample), shared("operators")];
+    for algorithm in [Algorithm::Direct, Algorithm::Winograd(2), Algorithm::Winograd(4)] {
+        for (folder, only) in folders.iter().flatten().flat_map(|folder| CONVOLUTIONS.map(|op| (folder, op))) {
+            let only = Some(format!("nn.functional.{only}"));
+            let options = Options { backend: Backend::Jit(Selection::Forced(algorithm)), steps: None, only };
+            let mut report = Vec::new();
+            let (cases, _) = operators(folder, &options, &mut report).expect("the cases can be read");
+            assert_eq!(cases.failed, 0, "{algorithm:?}: {}", String::from_utf8_lossy(&report));
+        }
+    }
+}
+
+/// The operators that are convolutions.
+const CONVOLUTIONS: [&str; 2] = ["conv2d", "conv_transpose2d"];
+
 #[test]
 fn operators_give_what_pytorch_gives_in_every_public_case() {
     if let Some(folder) = shared("operators") {
@@ -53,7 +73,7 @@ fn operators_give_what_pytorch_gives_in_every_public_case() {
 }
 
 fn check_operators(folder: &Path) {
-    let options = Options { backend: Backend::Jit, steps: None, only: None };
+    let options = Options { backend: Backend::default(), steps: None, only: None };
     check(|report| operators(folder, &options, report).map(|(cases, errors)| vec![cases, errors]));
 }
 

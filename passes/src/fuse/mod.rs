@@ -228,9 +228,11 @@ impl<'g> Fusion<'g> {
     fn dissolve_cheap(&mut self) {
         for group in self.groups.keys().copied().collect::<Vec<_>>() {
             let members = &self.groups[&group];
-            let pointwise = members
-                .iter()
-                .all(|&member| !self.facts[&member].reduces() && !self.is_thrown_away(member, self.users(member)));
+            let single = |member: &ValueId| {
+                let facts = &self.facts[member];
+                !facts.reduces() && facts.kind != Kind::Block && !self.is_thrown_away(*member, self.users(*member))
+            };
+            let pointwise = members.iter().all(single);
             let cost: usize = members.iter().map(|member| self.facts[member].cost).sum();
             let outside: BTreeSet<usize> = (members.iter().flat_map(|&member| self.users(member)))
                 .map(|user| self.group_of[user])

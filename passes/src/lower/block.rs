@@ -8,6 +8,8 @@
 //!   d[n, 1, u, v, c] = t7 - t9
 //! ```
 
+use std::collections::BTreeSet;
+
 use kiln_ir::kernel::{Axis, Statement};
 use kiln_ir::{AxisId, Block, Dim, Element, Expr, Index, LocalId, TensorId, ValueId};
 
@@ -72,17 +74,23 @@ impl Emitter<'_> {
     fn lines(&mut self, block: &Block, elements: &[Element], formula: Formula<'_>) -> Vec<Statement> {
         let graph = self.cx.graph;
         let mut lines = Vec::new();
-        let mut locals: Vec<LocalId> = Vec::new();
-        let renamed =
-            |value: &Expr, locals: &[LocalId]| substitute_locals(value, &|id| Expr::Local(locals[id.0 as usize]));
+        let mut locals: Vec<Option<LocalId>> = Vec::new();
+        let renamed = |value: &Expr, locals: &[Option<LocalId>]| {
+            substitute_locals(value, &|id| Expr::Local(locals[id.0 as usize].expect("what is needed comes first")))
+        };
+        let needed = needed(block, elements);
         for (at, value) in block.lets.iter().enumerate() {
+            if !needed.contains(&at) {
+                locals.push(None);
+                continue;
+            }
             let value = renamed(value, &locals);
             let tensor = |id: TensorId| graph.ty(formula.operands[id.0 as usize]).dtype;
             let dtype = value.dtype(&tensor, &|id| self.locals[id.0 as usize].dtype);
             let value = self.line(&value, formula, &mut lines);
             let local = self.local(&format!("t{at}"), dtype);
             lines.push(Statement::Let(local, value));
-            locals.push(local);
+            locals.push(Some(local));
         }
         for Element { place, value } in elements {
             let value = self.line(&renamed(value, &locals), formula, &mut lines);
@@ -123,4 +131,20 @@ impl Emitter<'_> {
             self.order.push(best);
         }
     }
+}
+
+/// The lets on which some elements depend.
+fn needed(block: &Block, elements: &[Element]) -> BTreeSet<usize> {
+    let mut needed = BTreeSet::new();
+    let mut pending: Vec<&Expr> = elements.iter().map(|element| &element.value).collect();
+    while let Some(value) = pending.pop() {
+        value.for_each(&mut |x| {
+            if let Expr::Local(LocalId(at)) = x
+                && needed.insert(*at as usize)
+            {
+                pending.push(&block.lets[*at as usize]);
+            }
+        });
+    }
+    needed
 }

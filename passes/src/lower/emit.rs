@@ -4,7 +4,7 @@
 //! the stores of what has the shape of the shared loops; then, for stored members with axes of their own, inner loops. A value with
 //! inner axes is computed anew in each loop that reads it: nothing but row statistics is kept from one loop to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
 use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, TensorId, Type, ValueId};
@@ -72,6 +72,8 @@ pub(super) struct Emitter<'a> {
     pub(super) domain: Domain,
     pub(super) axes: Vec<Axis>,
     pub(super) locals: Vec<Local>,
+    /// Their names.
+    names: BTreeSet<String>,
     pub(super) tensors: Vec<(ValueId, Tensor)>,
     /// The axis of each shared loop.
     pub(super) shared: Vec<AxisId>,
@@ -100,6 +102,7 @@ impl<'a> Emitter<'a> {
             domain,
             axes: Vec::new(),
             locals: Vec::new(),
+            names: BTreeSet::new(),
             tensors: Vec::new(),
             shared: Vec::new(),
             order: Vec::new(),
@@ -295,11 +298,10 @@ impl<'a> Emitter<'a> {
     }
 
     pub(super) fn local(&mut self, name: &str, dtype: DType) -> LocalId {
-        let taken = |name: &str| {
-            self.locals.iter().any(|local| local.name == name)
-                || self.tensors.iter().any(|(_, tensor)| tensor.name == name)
-        };
+        let taken =
+            |name: &str| self.names.contains(name) || self.tensors.iter().any(|(_, tensor)| tensor.name == name);
         let name = free_name(name, &taken);
+        self.names.insert(name.clone());
         self.locals.push(Local { name, dtype });
         LocalId(self.locals.len() as u32 - 1)
     }

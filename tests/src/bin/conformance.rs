@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use kiln::{Algorithm, Selection};
 use kiln_tests::conformance::{self, Backend, Options};
 
 /// Checks Kiln against a directory of conformance cases.
@@ -13,6 +14,9 @@ struct Arguments {
     /// Evaluate with the reference interpreter instead of compiled code.
     #[arg(long)]
     interpreter: bool,
+    /// Compute every convolution with this algorithm, where it is possible.
+    #[arg(long, conflicts_with = "interpreter")]
+    algorithm: Option<Named>,
     /// Only the first steps of each training program.
     #[arg(long)]
     steps: Option<usize>,
@@ -23,9 +27,27 @@ struct Arguments {
     directory: PathBuf,
 }
 
+/// The algorithms of convolutions.
+#[derive(Clone, Copy, ValueEnum)]
+enum Named {
+    /// Sums of products over channels and taps.
+    Direct,
+    /// Winograd's F(2x2, 3x3).
+    Winograd2,
+    /// Winograd's F(4x4, 3x3).
+    Winograd4,
+}
+
 fn main() -> ExitCode {
-    let Arguments { interpreter, steps, only, directory } = Arguments::parse();
-    let backend = if interpreter { Backend::Interpreter } else { Backend::Jit };
+    let Arguments { interpreter, algorithm, steps, only, directory } = Arguments::parse();
+    let selection = algorithm.map_or(Selection::default(), |algorithm| {
+        Selection::Forced(match algorithm {
+            Named::Direct => Algorithm::Direct,
+            Named::Winograd2 => Algorithm::Winograd(2),
+            Named::Winograd4 => Algorithm::Winograd(4),
+        })
+    });
+    let backend = if interpreter { Backend::Interpreter } else { Backend::Jit(selection) };
     let options = Options { backend, steps, only };
     match conformance::run(&directory, &options, &mut io::stdout().lock()) {
         // A directory or a name that is mistyped must not read as success.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln::runtime::{Lbfgs, LbfgsStep};
-use kiln::{Diagnostic, Traced};
+use kiln::{Diagnostic, Selection, Traced};
 use kiln_ir::interpret::{InterpretError, Value};
 use kiln_ir::{Graph, Role};
 
@@ -18,8 +18,14 @@ pub type Batch = BTreeMap<String, Value>;
 pub enum Backend {
     /// The reference interpreter, in `f64`: checks the front end, the derivatives and the optimisers.
     Interpreter,
-    /// Machine code in memory.
-    Jit,
+    /// Machine code in memory, with these algorithms.
+    Jit(Selection),
+}
+
+impl Default for Backend {
+    fn default() -> Backend {
+        Backend::Jit(Selection::default())
+    }
 }
 
 /// A training that runs.
@@ -86,7 +92,7 @@ impl Backend {
     pub fn engine(self, traced: Traced) -> Result<Box<dyn Engine>, EngineError> {
         match self {
             Backend::Interpreter => Ok(Box::new(Interpreter::new(traced)?)),
-            Backend::Jit => Ok(Box::new(Jit::new(traced)?)),
+            Backend::Jit(selection) => Ok(Box::new(Jit::new(traced, selection)?)),
         }
     }
 }

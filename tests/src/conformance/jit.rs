@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use half::{bf16, f16};
 use kiln::runtime::abi::ElementType;
 use kiln::runtime::{Input, Lbfgs, LbfgsStep, SlotView, Trainer};
-use kiln::{Compiler, Traced};
+use kiln::{Compiler, Selection, Traced};
 use kiln_ir::DType;
 use kiln_ir::interpret::Value;
 
@@ -48,10 +48,10 @@ pub enum Elements {
 
 impl Jit {
     /// Compiles both programs.
-    pub fn new(traced: Traced) -> Result<Jit, EngineError> {
+    pub fn new(traced: Traced, selection: Selection) -> Result<Jit, EngineError> {
         let parameters = trained(&traced);
         let without = Traced { rules: None, accumulate: None, eval: None, predict: None, ..traced.clone() };
-        Ok(Jit { trainer: compile(traced)?, gradients: compile(without)?, parameters })
+        Ok(Jit { trainer: compile(traced, selection)?, gradients: compile(without, selection)?, parameters })
     }
 }
 
@@ -130,8 +130,8 @@ impl Elements {
     }
 }
 
-fn compile(traced: Traced) -> Result<Trainer, EngineError> {
-    let compiler = Compiler::new();
+fn compile(traced: Traced, selection: Selection) -> Result<Trainer, EngineError> {
+    let compiler = Compiler::new().algorithms(selection);
     Ok(compiler.compile_traced(traced)?.jit(&compiler)?)
 }
 

@@ -22,6 +22,7 @@ pub fn check(
     op: &str,
     case: &Case,
     file: &TensorFile,
+    compiler: &Compiler,
     compile_times: &mut Vec<Duration>,
 ) -> Result<Outcome, ReadError> {
     let mut checks = Checks::default();
@@ -40,7 +41,7 @@ pub fn check(
             batch.insert(format!("cotangent.{at}"), file.get(key)?.clone());
         }
     }
-    let run = match Run::new(traced, &batch, file) {
+    let run = match Run::new(traced, &batch, file, compiler) {
         Ok(run) => run,
         Err(error) => return Ok(Outcome::Failed(vec![error.to_string()])),
     };
@@ -61,14 +62,14 @@ pub fn check(
 }
 
 /// Checks that a call is refused: by a diagnostic when it is traced, or by a fault when it runs.
-pub fn check_error(op: &str, case: &ErrorCase, file: &TensorFile) -> Result<Outcome, ReadError> {
+pub fn check_error(op: &str, case: &ErrorCase, file: &TensorFile, compiler: &Compiler) -> Result<Outcome, ReadError> {
     let inputs = inputs(&case.args, file)?;
     let traced = match trace(op, case.signature, &case.args, &inputs, &[], &[]) {
         Ok(traced) => traced,
         Err(Fault::Diagnostics(_)) => return Ok(Outcome::Passed { worst: None }),
         Err(fault) => return Ok(Outcome::Failed(vec![fault.to_string()])),
     };
-    let fault = match Run::new(traced, &inputs, file) {
+    let fault = match Run::new(traced, &inputs, file, compiler) {
         Ok(_) => format!("no error, where PyTorch says: {}", case.message),
         Err(EngineError::Runtime(kiln::runtime::Error::Fault { .. })) => return Ok(Outcome::Passed { worst: None }),
         Err(error) => error.to_string(),
@@ -187,7 +188,7 @@ struct Run<'f> {
 
 impl<'f> Run<'f> {
     /// Compiles and runs; what `batch` lacks (cotangents that the case has none for) is zero.
-    fn new(traced: Traced, batch: &Batch, file: &'f TensorFile) -> Result<Run<'f>, EngineError> {
+    fn new(traced: Traced, batch: &Batch, file: &'f TensorFile, compiler: &Compiler) -> Result<Run<'f>, EngineError> {
         let entry = if traced.train.is_some() { "train_step" } else { "predict" };
         let graph = traced.train.as_ref().or(traced.predict.as_ref()).ok_or(EngineError::NoEntry("predict"))?;
         let mut given = BTreeMap::new();
@@ -201,8 +202,8 @@ impl<'f> Run<'f> {
             };
             given.insert(name.to_owned(), elements);
         }
-        let (compiler, start) = (Compiler::new(), Instant::now());
-        let mut trainer = compiler.compile_traced(traced)?.jit(&compiler)?;
+        let start = Instant::now();
+        let mut trainer = compiler.compile_traced(traced)?.jit(compiler)?;
         let compile_time = start.elapsed();
         for (name, elements) in &given {
             // What is data is given with the call; what the function does not depend on has no slot.

@@ -11,15 +11,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kiln::{Compiler, Selection};
+
 use self::file::OperatorFile;
 use super::tensors::{ReadError, TensorFile, entries, read_json};
-use super::{Options, Outcome, Tally};
+use super::{Backend, Options, Outcome, Tally};
 
 /// Every case of every file, a line each operator and one each failure: the totals of the cases and of the error cases.
 ///
 /// # Errors
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
+    let selection = match options.backend {
+        Backend::Jit(selection) => selection,
+        Backend::Interpreter => Selection::default(),
+    };
+    let compiler = Compiler::new().algorithms(selection);
     let (mut cases, mut errors, mut compile_times) = (Tally::default(), Tally::default(), Vec::new());
     let is_case_file = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
     for path in entries(folder)?.iter().filter(is_case_file).filter(|path| options.selects(path)) {
@@ -27,12 +34,12 @@ pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Resul
         let tensors = TensorFile::read(&path.with_extension("safetensors"))?;
         let (mut passed, mut refused, mut faults) = (Tally::default(), Tally::default(), Vec::new());
         for case in &file.cases {
-            let outcome = guarded(|| call::check(&file.op, case, &tensors, &mut compile_times))?;
+            let outcome = guarded(|| call::check(&file.op, case, &tensors, &compiler, &mut compile_times))?;
             passed.add(&outcome);
             faults.extend(fault(&case.id, &outcome));
         }
         for case in &file.errors {
-            let outcome = guarded(|| call::check_error(&file.op, case, &tensors))?;
+            let outcome = guarded(|| call::check_error(&file.op, case, &tensors, &compiler))?;
             refused.add(&outcome);
             faults.extend(fault(&case.id, &outcome));
         }

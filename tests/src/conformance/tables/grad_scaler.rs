@@ -70,7 +70,7 @@ fn run(weight: &[f64], row: &Row, checks: &mut Checks) -> Result<(), EngineError
         .loss(|model, batch| (model.weight.tensor() * batch["coefficients"]).sum_all())
         .grad_scaler(GradScaler { init_scale, growth_factor, backoff_factor, growth_interval })
         .optimizer(Sgd::new(0.125));
-    let mut engine = Backend::Jit.engine(training.trace().map_err(EngineError::Diagnostics)?)?;
+    let mut engine = Backend::default().engine(training.trace().map_err(EngineError::Diagnostics)?)?;
     for (number, step) in row.steps.iter().enumerate() {
         let scale = engine.get(names::LOSS_SCALE)?.data[0];
         checks.number(&format!("scale of step {number}"), scale, step.scale, TOLERANCE);

@@ -245,7 +245,7 @@ fn drawn(layer: Box<dyn Module>) -> Result<BTreeMap<String, Value>, EngineError>
         .input("x", DType::F32, [1])
         .loss(move |_, batch| parameters.iter().fold(batch["x"].sum_all(), |sum, p| sum + p.tensor().sum_all() * 0.0))
         .optimizer(Sgd::new(0.0));
-    let engine = Backend::Jit.engine(training.trace().map_err(EngineError::Diagnostics)?)?;
+    let engine = Backend::default().engine(training.trace().map_err(EngineError::Diagnostics)?)?;
     let value = |name: String| {
         let value = engine.get(&format!("layer.{name}"))?;
         debug_assert_ne!(name, names::LOSS);
