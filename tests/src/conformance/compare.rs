@@ -16,8 +16,10 @@ pub struct Tolerance {
 }
 
 /// The comparisons of one case.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Checks {
+    /// What passes, in units of the tolerance.
+    slack: f64,
     worst: Option<(f64, String)>,
     faults: Vec<String>,
 }
@@ -43,11 +45,22 @@ impl Tolerance {
     }
 }
 
+impl Default for Checks {
+    fn default() -> Checks {
+        Checks::within(1.0)
+    }
+}
+
 impl Checks {
+    /// No comparison yet; what is off by so many tolerances passes.
+    pub fn within(slack: f64) -> Checks {
+        Checks { slack, worst: None, faults: Vec::new() }
+    }
+
     /// Compares one number.
     pub fn number(&mut self, what: &str, got: f64, want: f64, tolerance: Tolerance) {
         let share = tolerance.share(got, want);
-        if share > 1.0 {
+        if share > self.slack {
             self.faults.push(format!("{what}: {got:e} instead of {want:e}, {share:.3e} of the tolerance"));
         }
         self.note(share, what);
@@ -65,7 +78,7 @@ impl Checks {
         let mut wrong = 0;
         for (position, (&got, &want)) in got.data.iter().zip(&want.data).enumerate() {
             let share = tolerance.share(got, want);
-            wrong += usize::from(share > 1.0);
+            wrong += usize::from(share > self.slack);
             if share > worst.0 {
                 worst = (share, position);
             }

@@ -17,15 +17,22 @@ use super::arguments::{Args, Stop};
 use super::file::{Argument, Case, ErrorCase, Expected};
 use super::rows::{self, Results};
 
+/// How the cases of operators are compiled, and how far they may be off.
+pub struct How {
+    pub compiler: Compiler,
+    /// In units of a case's tolerance.
+    pub slack: f64,
+}
+
 /// Checks a case. What it took to compile goes to `compile_times`.
 pub fn check(
     op: &str,
     case: &Case,
     file: &TensorFile,
-    compiler: &Compiler,
+    how: &How,
     compile_times: &mut Vec<Duration>,
 ) -> Result<Outcome, ReadError> {
-    let mut checks = Checks::default();
+    let mut checks = Checks::within(how.slack);
     let inputs = inputs(&case.args, file)?;
     let differentiated: Vec<&str> = case.grads.iter().map(|grad| grad.of.as_str()).collect();
     let traced = match trace(op, case.signature, &case.args, &inputs, &differentiated, &case.mutated) {
@@ -41,7 +48,7 @@ pub fn check(
             batch.insert(format!("cotangent.{at}"), file.get(key)?.clone());
         }
     }
-    let run = match Run::new(traced, &batch, file, compiler) {
+    let run = match Run::new(traced, &batch, file, &how.compiler) {
         Ok(run) => run,
         Err(error) => return Ok(Outcome::Failed(vec![error.to_string()])),
     };
@@ -62,14 +69,14 @@ pub fn check(
 }
 
 /// Checks that a call is refused: by a diagnostic when it is traced, or by a fault when it runs.
-pub fn check_error(op: &str, case: &ErrorCase, file: &TensorFile, compiler: &Compiler) -> Result<Outcome, ReadError> {
+pub fn check_error(op: &str, case: &ErrorCase, file: &TensorFile, how: &How) -> Result<Outcome, ReadError> {
     let inputs = inputs(&case.args, file)?;
     let traced = match trace(op, case.signature, &case.args, &inputs, &[], &[]) {
         Ok(traced) => traced,
         Err(Fault::Diagnostics(_)) => return Ok(Outcome::Passed { worst: None }),
         Err(fault) => return Ok(Outcome::Failed(vec![fault.to_string()])),
     };
-    let fault = match Run::new(traced, &inputs, file, compiler) {
+    let fault = match Run::new(traced, &inputs, file, &how.compiler) {
         Ok(_) => format!("no error, where PyTorch says: {}", case.message),
         Err(EngineError::Runtime(kiln::runtime::Error::Fault { .. })) => return Ok(Outcome::Passed { worst: None }),
         Err(error) => error.to_string(),
