@@ -35,6 +35,8 @@ pub use check::{CompileError, CompilerBug};
 pub use observe::{Control, Observer, Stage};
 pub use request::{Request, Unit, units};
 
+use std::collections::BTreeMap;
+
 use check::Watch;
 use kiln_ir::{Graph, Program, UpdateRules};
 
@@ -193,6 +195,7 @@ fn kernel_steps(
     if how.detect_anomaly {
         anomaly::place(graph, &mut steps);
     }
+    let mut checked = BTreeMap::new();
     for &step in Step::KERNELS {
         match step {
             Step::Tile => tile::run(&mut steps),
@@ -202,7 +205,7 @@ fn kernel_steps(
             Step::Reuse if !how.detect_anomaly => reuse::run(&mut steps),
             _ => {}
         }
-        match (Watch { unit, observer }).kernels(step, steps)? {
+        match (Watch { unit, observer }).kernels(step, steps, &mut checked)? {
             Some(next) => steps = next,
             None => return Ok(None),
         }

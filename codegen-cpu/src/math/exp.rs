@@ -12,9 +12,10 @@ const LEAST: f32 = -104.0;
 /// Above this the result is infinite.
 const GREATEST: f32 = 89.0;
 /// ln 2 in two parts; the first has few enough bits that `n · LN_2_HIGH` is exact.
-const LN_2_HIGH: f32 = 355.0 / 512.0;
-const LN_2_LOW: f32 = -2.121_944_4e-4;
-const COEFFICIENTS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
+pub(super) const LN_2_HIGH: f32 = 355.0 / 512.0;
+pub(super) const LN_2_LOW: f32 = -2.121_944_4e-4;
+pub(super) const COEFFICIENTS: [f32; 6] =
+    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
 
 /// e^x; at most 2 ulp.
 pub(crate) fn exp(b: &mut FunctionBuilder<'_>, x: Value) -> Value {

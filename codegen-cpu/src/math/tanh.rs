@@ -1,32 +1,43 @@
-//! `tanh`: a polynomial near 0, `1 - 2 / (e^2x + 1)` elsewhere. Source: Cephes `tanhf.c` (S. Moshier).
+//! `tanh x = E / (E + 2)` with `E = e^2x - 1`, which is taken before the 1 of the exponential's series has rounded the rest away: with
+//! `2x = n ln 2 + r`, `E = 2^n · (e^r - 1) + (2^n - 1)`. So one formula is exact enough near 0 and far from it.
+//! Source: Cephes `expf.c` (S. Moshier) for the series.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 
-use super::{Lane, exp};
+use super::Lane;
+use super::exp::{COEFFICIENTS, LN_2_HIGH, LN_2_LOW};
 use crate::ops::select;
 
-const COEFFICIENTS: [f32; 5] = [-5.704_988_6e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1];
+/// From here on the result is 1.
+const GREATEST: f32 = 10.0;
 
 /// The hyperbolic tangent; at most 4 ulp.
 pub(crate) fn tanh(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let mut lane = Lane::of(b, x);
     let (magnitude, sign) = lane.split_sign(x);
-    let square = lane.mul(magnitude, magnitude);
-    let tail = lane.polynomial(square, &COEFFICIENTS);
-    let tail = lane.mul(tail, square);
-    let near = lane.mul_add(tail, magnitude, magnitude);
+    // NaN is not greater, and goes through to the result.
+    let greatest = lane.number(GREATEST);
+    let is_far = lane.b.ins().fcmp(FloatCC::LessThan, greatest, magnitude);
+    let magnitude = select(lane.b, is_far, greatest, magnitude);
 
     let twice = lane.add(magnitude, magnitude);
-    let power = exp(lane.b, twice);
-    let (one, two) = (lane.number(1.0), lane.number(2.0));
-    let denominator = lane.add(power, one);
-    let quotient = lane.b.ins().fdiv(two, denominator);
-    let far = lane.b.ins().fsub(one, quotient);
+    let inverse = lane.number(std::f32::consts::LOG2_E);
+    let scaled = lane.mul(twice, inverse);
+    let (whole, n) = lane.round(scaled);
+    let (high, low) = (lane.number(-LN_2_HIGH), lane.number(-LN_2_LOW));
+    let r = lane.mul_add(whole, high, twice);
+    let r = lane.mul_add(whole, low, r);
 
-    let border = lane.number(0.625);
-    let is_near = lane.b.ins().fcmp(FloatCC::LessThan, magnitude, border);
-    let y = select(lane.b, is_near, near, far);
+    let square = lane.mul(r, r);
+    let tail = lane.polynomial(r, &COEFFICIENTS);
+    let series = lane.mul_add(tail, square, r);
+    let power = lane.power_of_two(n);
+    let (one, two) = (lane.number(1.0), lane.number(2.0));
+    let rest = lane.b.ins().fsub(power, one);
+    let e = lane.mul_add(power, series, rest);
+    let denominator = lane.add(e, two);
+    let y = lane.b.ins().fdiv(e, denominator);
     lane.with_sign(y, sign)
 }

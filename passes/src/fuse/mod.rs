@@ -189,39 +189,33 @@ impl<'g> Fusion<'g> {
             if self.graph.ty(operand).shape.count() == Dim::ONE {
                 continue;
             }
-            for (at, &reader) in readers.iter().enumerate() {
-                for &earlier in &readers[..at] {
-                    if self.reads_alike(operand, earlier, reader) {
-                        self.try_merge(self.group_of[&earlier], self.group_of[&reader]);
+            let mut loops: Vec<_> = readers.iter().map(|&reader| self.loops_over(operand, reader)).collect();
+            for at in 0..readers.len() {
+                for earlier in 0..at {
+                    let (a, b) = (self.group_of[&readers[earlier]], self.group_of[&readers[at]]);
+                    if a != b && loops[at].is_some() && loops[earlier] == loops[at] && self.try_merge(a, b) {
+                        loops = readers.iter().map(|&reader| self.loops_over(operand, reader)).collect();
                     }
                 }
             }
         }
     }
 
-    /// Whether two values read an operand in the same shared loops, axis by axis.
-    fn reads_alike(&self, operand: ValueId, a: ValueId, b: ValueId) -> bool {
+    /// The shared loops in which a value reads an operand, axis by axis, if another kernel could read it with this one.
+    fn loops_over(&self, operand: ValueId, reader: ValueId) -> Option<Vec<Option<usize>>> {
+        let (group, facts) = (self.group_of[&reader], &self.facts[&reader]);
+        let contracts = self.groups[&group].iter().any(|member| self.facts[member].kind == Kind::Contract);
         // A copy is made where it is needed, and not for another kernel that has one already.
-        if [a, b].iter().any(|reader| self.facts[reader].kind == Kind::View) {
-            return false;
+        if contracts || facts.kind == Kind::View {
+            return None;
         }
-        let loops = |reader: ValueId| -> Option<Vec<Option<usize>>> {
-            let group = self.group_of[&reader];
-            let facts = &self.facts[&reader];
-            if facts.kind == Kind::Contract || self.groups[&group].iter().any(|m| self.facts[m].kind == Kind::Contract)
-            {
-                return None;
-            }
-            let domain = Domain::of(&self.groups[&group], &self.facts)?;
-            let read = facts.reads.iter().find(|read| read.value == operand)?;
-            let place = |index: &kiln_ir::Index| {
-                let axis = index.as_axis()?.0 as usize;
-                domain.places[&reader].get(axis).copied().flatten()
-            };
-            Some(read.index.iter().map(place).collect())
+        let domain = Domain::of(&self.groups[&group], &self.facts)?;
+        let read = facts.reads.iter().find(|read| read.value == operand)?;
+        let place = |index: &kiln_ir::Index| {
+            let axis = index.as_axis()?.0 as usize;
+            domain.places[&reader].get(axis).copied().flatten()
         };
-        let (a, b) = (loops(a), loops(b));
-        a.is_some() && a == b
+        Some(read.index.iter().map(place).collect())
     }
 
     /// Round 4: a short pointwise kernel whose only user could not take it is computed in that user after all.

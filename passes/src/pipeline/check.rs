@@ -1,5 +1,6 @@
 //! What holds between two steps: the verifier's rules, the observer's say, and what is reported when either fails.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use kiln_ir::kernel::Access;
@@ -55,10 +56,19 @@ impl Watch<'_> {
         }
     }
 
-    pub(super) fn kernels(&mut self, step: Step, mut steps: Steps) -> Result<Option<Steps>, CompileError> {
+    /// `checked` are kernels by name that hold the rules, as the step before has left them.
+    pub(super) fn kernels(
+        &mut self,
+        step: Step,
+        mut steps: Steps,
+        checked: &mut BTreeMap<String, Kernel>,
+    ) -> Result<Option<Steps>, CompileError> {
         let kernels: Vec<Kernel> = steps.steps.iter().map(|step| step.kernel.clone()).collect();
         for kernel in &kernels {
-            self.made(step, kernel, verify_kernel(kernel))?;
+            if checked.get(&kernel.name) != Some(kernel) {
+                self.made(step, kernel, verify_kernel(kernel))?;
+                checked.insert(kernel.name.clone(), kernel.clone());
+            }
         }
         match self.observer.after(step, self.unit, Stage::Kernels(&kernels)) {
             Control::Continue => Ok(Some(steps)),
