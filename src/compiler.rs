@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kiln_codegen_cpu as cpu;
 use kiln_frontend::{Module, Traced, Training};
-use kiln_ir::Program;
+use kiln_ir::{DType, Program};
 use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
 use kiln_passes::select_algorithm::Selection;
 use kiln_runtime::{Pool, Session, Trainer};
@@ -35,6 +35,7 @@ pub struct Compiler {
     cpu: cpu::Options,
     seed: u64,
     selection: Selection,
+    autocast: Option<DType>,
 }
 
 /// The environment's switch for [`Compiler::detect_anomaly`] in builds ahead of time.
@@ -73,6 +74,17 @@ impl Compiler {
         Compiler { selection, ..self }
     }
 
+    /// As `torch.autocast(dtype=torch.bfloat16)` around the forward pass: matrix products and convolutions take operands of a half type and add up in f32; weights stay f32. With
+    /// `f16`, whose range is small, use a `GradScaler` as well.
+    ///
+    /// # Panics
+    /// If the dtype is not a half type.
+    #[must_use]
+    pub fn autocast(self, half: DType) -> Compiler {
+        assert!(half.is_half(), "autocast needs bf16 or f16: found {half}");
+        Compiler { autocast: Some(half), ..self }
+    }
+
     /// Finds the first value that is not finite: NaN, or an infinity that arises from finite operands. Every value then has a kernel of its own, whose
     /// result is looked at, and a run ends with the step, the op and the line of the forward call. For debugging: such a program is several times
     /// slower. Nothing of it is in other programs.
@@ -107,8 +119,9 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
-        let (detect_anomaly, selection) = (self.detects_anomaly(), self.selection);
-        let request = pipeline::Request { detect_anomaly, selection, ..request(traced) };
+        let Compiler { selection, autocast, .. } = *self;
+        let detect_anomaly = self.detects_anomaly();
+        let request = pipeline::Request { detect_anomaly, selection, autocast, ..request(traced) };
         let program = run_pipeline(&request, &mut ())?;
         Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }
@@ -188,5 +201,6 @@ pub(crate) fn request(traced: Traced) -> pipeline::Request {
         accumulate,
         detect_anomaly: false,
         selection: Selection::default(),
+        autocast: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The three switches for debugging a compilation. Passes do no input or output; this observer does it for them.
 //!
-//! * `KILN_DUMP=dir` writes `09_fuse.train_step.ir` for each step that changed something;
+//! * `KILN_DUMP=dir` writes `10_fuse.train_step.ir` for each step that changed something;
 //! * `KILN_STOP_AFTER=fuse` ends the compilation there;
 //! * `KILN_IR=fuse:file.ir` puts the IR of a file in the place of what a step is given. A graph or a program takes the place of the one of its
 //!   name; kernels take the place of those of the entry point whose kernels have the same names.

@@ -13,6 +13,8 @@ pub mod autodiff;
 
 pub mod append_update;
 
+pub mod autocast;
+
 pub mod select_algorithm;
 
 pub mod assign_layout;

@@ -9,7 +9,7 @@
 //! | `autodiff` | graph | the gradients of the loss, as outputs `d_<parameter>`; training units only |
 //! | `append_update` | graph | the optimiser's rules take the gradients' place; training units only |
 //! | `simplify` | graph | the three passes again, over what the two before have added; `detach` and custom derivatives have done their work and go |
-//! | *autocast* | graph | its place; not there yet |
+//! | `autocast` | graph | contractions of a half type, where that is asked for |
 //! | `select_algorithm` | graph | convolutions become what is fastest |
 //! | `assign_layout` | graph | images are stored channels last |
 //! | *rematerialize* | graph | its place; not there yet |
@@ -38,12 +38,12 @@ pub use request::{Request, Unit, units};
 use std::collections::BTreeMap;
 
 use check::Watch;
-use kiln_ir::{Graph, Program, UpdateRules};
+use kiln_ir::{DType, Graph, Program, UpdateRules};
 
 use crate::select_algorithm::Selection;
 use crate::steps::Steps;
 use crate::{
-    assign_layout, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse,
+    assign_layout, autocast, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse,
     select_algorithm, tile, vectorize,
 };
 
@@ -74,6 +74,7 @@ steps! {
     Autodiff = "autodiff",
     AppendUpdate = "append_update",
     Simplify = "simplify",
+    Autocast = "autocast",
     SelectAlgorithm = "select_algorithm",
     AssignLayout = "assign_layout",
     Fuse = "fuse",
@@ -95,7 +96,7 @@ impl Step {
         Step::ALL.iter().copied().find(|step| step.name() == name)
     }
 
-    /// The position in the order, from 0: the number of its dump, as in `09_fuse.ir`.
+    /// The position in the order, from 0: the number of its dump, as in `10_fuse.ir`.
     pub const fn number(self) -> usize {
         self as usize
     }
@@ -110,7 +111,12 @@ impl Step {
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
     let (mut entries, mut stopped) = (Vec::new(), false);
     for Unit { name, graph, rules } in units(request) {
-        let how = How { rules, detect_anomaly: request.detect_anomaly, selection: request.selection };
+        let how = How {
+            rules,
+            detect_anomaly: request.detect_anomaly,
+            selection: request.selection,
+            autocast: request.autocast,
+        };
         let steps = match graph_steps(name, graph, how, observer)? {
             Some(graph) => kernel_steps(name, &graph, how, observer)?,
             None => None,
@@ -132,6 +138,7 @@ struct How<'a> {
     rules: Option<&'a UpdateRules>,
     detect_anomaly: bool,
     selection: Selection,
+    autocast: Option<DType>,
 }
 
 /// The steps on a unit's graph; `None` where the observer stopped it.
@@ -150,7 +157,7 @@ fn graph_steps(
     how: How<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    let How { rules, detect_anomaly, selection } = how;
+    let How { rules, detect_anomaly, selection, autocast } = how;
     let trains = request::trains(unit);
     for &step in Step::GRAPH {
         let before = graph.order();
@@ -161,6 +168,7 @@ fn graph_steps(
             Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
             Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
             Step::Simplify => simplify(&mut graph),
+            Step::Autocast => autocast.into_iter().for_each(|half| autocast::run(&mut graph, half)),
             // What is looked at is what the user has written.
             Step::SelectAlgorithm if !detect_anomaly => select_algorithm::run(&mut graph, selection),
             Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),

@@ -86,13 +86,14 @@ fn steps_run_in_their_order() {
         "autodiff",
         "append_update",
         "simplify",
+        "autocast",
         "select_algorithm",
         "assign_layout",
         "fuse",
     ];
     assert_eq!(steps, names);
     assert_eq!(Step::Lower.number(), names.len());
-    assert_eq!(Step::Fuse.number(), 9);
+    assert_eq!(Step::Fuse.number(), 10);
     assert!(Step::ALL.iter().all(|step| Step::from_name(step.name()) == Some(*step)));
     assert_eq!(Step::Fuse.previous(), Some(Step::AssignLayout));
     assert_eq!(Step::Verify.previous(), None);
@@ -180,6 +181,7 @@ fn units_take_what_they_need() {
         accumulate: Some(UpdateRules { groups: Vec::new(), ..rules() }),
         detect_anomaly: false,
         selection: Default::default(),
+        autocast: None,
     };
     let found = units(&request);
     let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];
@@ -277,8 +279,8 @@ fn a_request_becomes_one_program() {
     let of = |unit: &str| -> Vec<(&str, &str)> {
         levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
     };
-    let mut expected: Vec<(&str, &str)> = Step::ALL[..10].iter().map(|step| (step.name(), "graph")).collect();
-    expected.extend(Step::ALL[10..15].iter().map(|step| (step.name(), "kernels")));
+    let mut expected: Vec<(&str, &str)> = Step::ALL[..11].iter().map(|step| (step.name(), "graph")).collect();
+    expected.extend(Step::ALL[11..16].iter().map(|step| (step.name(), "kernels")));
     assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
     assert_eq!(of("tiny"), [("plan_memory", "program")]);
 }

@@ -40,6 +40,9 @@ pub(super) struct Options {
     /// Write the launches of one step as a trace for Chrome or Perfetto.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Compute matrix products and convolutions in bf16, with sums in f32.
+    #[arg(long)]
+    amp: bool,
     /// Leave out algorithms that round otherwise than the sums of the ops, as Winograd's convolutions do.
     #[arg(long)]
     exact: bool,
@@ -84,6 +87,7 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     let start = Instant::now();
     let selection = if options.exact { Selection::Exact } else { Selection::default() };
     let compiler = Compiler::new().detect_anomaly(options.detect_anomaly).algorithms(selection);
+    let compiler = if options.amp { compiler.autocast(DType::BF16) } else { compiler };
     let compiled = compiler.compile_traced((model.trace)().map_err(Error::Model)?)?;
     let program = compiled.program.clone();
     let entry = program.entries.iter().find(|entry| entry.name == "train_step").unwrap_or(&program.entries[0]);
@@ -117,7 +121,7 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     let median = times[times.len() / 2];
     let measured = Measured {
         workload: name.clone(),
-        peer: "kiln",
+        peer: if options.amp { "kiln-amp" } else { "kiln" },
         batch,
         threads: session.threads(),
         samples_per_s: rounded(batch as f64 / median, 2),

@@ -1,6 +1,6 @@
 //! What is asked of the compiler, and the units that it is divided into.
 
-use kiln_ir::{Graph, Op, Role, UpdateRules};
+use kiln_ir::{DType, Graph, Op, Role, UpdateRules};
 
 use crate::rewrite::is_output;
 use crate::select_algorithm::Selection;
@@ -31,6 +31,8 @@ pub struct Request {
     pub accumulate: Option<UpdateRules>,
     /// Whether every value has a kernel of its own that knows the user's line, so that the first one that is not finite can be told.
     pub detect_anomaly: bool,
+    /// The half type of contractions, if they are not to be f32.
+    pub autocast: Option<DType>,
     /// Which algorithms convolutions may take.
     pub selection: Selection,
 }
