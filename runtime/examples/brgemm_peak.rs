@@ -1,10 +1,10 @@
-//! Prints what the contraction micro-kernels reach on one core, beside the fused multiply-add peak measured in the same
+//! Prints what the contraction micro-kernels, on f32 and on pairs of bf16, reach on one core, beside the fused multiply-add peak measured in the same
 //! run: `cargo run --release -p kiln-runtime --example brgemm_peak`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use kiln_runtime::brgemm::{self, BrgemmArgs, BrgemmF32Fn};
+use kiln_runtime::brgemm::{self, BrgemmArgs, BrgemmFn};
 
 /// How A lies in memory.
 #[derive(Clone, Copy)]
@@ -33,31 +33,34 @@ const SHAPES: &[(&str, u64, u64, u64, Rows)] = &[
 ];
 
 fn main() {
-    let kernels = brgemm::available();
+    let kernels = [brgemm::available(), brgemm::available_bf16()].concat();
     print!("{:<22} {:>14}", "GFLOP/s", "m x n x k");
     for (name, _) in &kernels {
-        print!(" {name:>10}");
+        print!(" {name:>13}");
     }
     println!();
     print!("{:<22} {:>14}", "fma peak", "");
     for (name, _) in &kernels {
         match peak(name) {
-            Some(gflops) => print!(" {gflops:>10.1}"),
-            None => print!(" {:>10}", "-"),
+            Some(gflops) => print!(" {gflops:>13.1}"),
+            None => print!(" {:>13}", "-"),
         }
     }
     println!();
     for &(label, m, n, k, rows) in SHAPES {
         print!("{label:<22} {:>14}", format!("{m} x {n} x {k}"));
-        for &(_, kernel) in &kernels {
-            print!(" {:>10.1}", contraction(kernel, m, n, k, rows));
+        for &(name, kernel) in &kernels {
+            // Of pairs, half as many.
+            let k = if name.ends_with("bf16") { k.div_ceil(2) } else { k };
+            let products = if name.ends_with("bf16") { 2.0 } else { 1.0 };
+            print!(" {:>13.1}", products * contraction(kernel, m, n, k, rows));
         }
         println!();
     }
 }
 
 /// GFLOP/s of one product, the operands hot in cache.
-fn contraction(kernel: BrgemmF32Fn, m: u64, n: u64, k: u64, rows: Rows) -> f64 {
+fn contraction(kernel: BrgemmFn, m: u64, n: u64, k: u64, rows: Rows) -> f64 {
     let a = vec![0.5f32; (m * k) as usize];
     let b = vec![0.25f32; (k * n) as usize];
     let mut c = vec![0f32; (m * n) as usize];

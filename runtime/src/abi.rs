@@ -12,7 +12,8 @@ mod element;
 mod fault;
 mod program;
 
-pub use crate::brgemm::{BrgemmArgs, BrgemmF32Fn};
+pub use crate::brgemm::{BrgemmArgs, BrgemmFn};
+pub use crate::pairs::{PairArgs, PairBf16Fn};
 pub use crate::transpose::{TransposeArgs, TransposeF32Fn};
 pub use context::{BinaryF32Fn, BinaryF64Fn, BinaryI64Fn, KernelContext, KernelFn, UnaryF64Fn};
 pub use element::{Element, ElementType};

@@ -8,6 +8,10 @@
 //! itself. So the bits are equal on every instruction set (NaN payloads excepted), and also when a caller splits `k` or
 //! `count` over several accumulating calls.
 //!
+//! The same tiles serve bf16, in pairs: an element of A and B is then 32 bits with two neighbours along k, the first in the lower half, and each step adds
+//! the second's product and then the first's, with sums in f32. Products of two bf16 are exact in f32, so these bits are equal everywhere as well, but where a
+//! value is less than the least normal number: `vdpbf16ps` takes that for 0.
+//!
 //! Source: Georganas et al., "Harnessing Deep Learning via a Single Building Block", IPDPS 2020.
 
 mod tile;
@@ -15,12 +19,17 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_bf16;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
 mod portable;
+mod portable_bf16;
 
 use std::mem::offset_of;
 
-/// C[m, n] (+)= Σ over i < count of A_i[m, k] · B_i[k, n], on f32. Strides are in elements and may be negative.
+/// C[m, n] (+)= Σ over i < count of A_i[m, k] · B_i[k, n], on f32 or on pairs of bf16. Strides are in elements and may be negative.
 ///
 /// n is contiguous in B and C. A is read element by element, at any strides.
 #[derive(Debug, Clone, Copy)]
@@ -58,31 +67,52 @@ pub struct BrgemmArgs {
 
 /// A micro-kernel. Safety: all elements that the arguments describe are readable (A, B) or writable (C, also readable if
 /// `accumulate` is 1), C overlaps neither A nor B, and the processor has the instructions the kernel was compiled for.
-pub type BrgemmF32Fn = unsafe extern "C" fn(args: *const BrgemmArgs);
+pub type BrgemmFn = unsafe extern "C" fn(args: *const BrgemmArgs);
 
-/// The fastest micro-kernel for this processor.
-pub fn brgemm_f32() -> BrgemmF32Fn {
+/// The fastest micro-kernel on f32 for this processor.
+pub fn brgemm_f32() -> BrgemmFn {
     available()[0].1
 }
 
-/// All micro-kernels that this processor can run, named, the fastest first.
-pub fn available() -> Vec<(&'static str, BrgemmF32Fn)> {
+/// The fastest micro-kernel on pairs of bf16 for this processor.
+pub fn brgemm_bf16() -> BrgemmFn {
+    available_bf16()[0].1
+}
+
+/// All micro-kernels on f32 that this processor can run, named, the fastest first.
+pub fn available() -> Vec<(&'static str, BrgemmFn)> {
     supported().into_iter().map(|(name, brgemm, _)| (name, brgemm)).collect()
 }
 
+/// All micro-kernels on pairs of bf16 that this processor can run, named, the fastest first.
+pub fn available_bf16() -> Vec<(&'static str, BrgemmFn)> {
+    let mut kernels: Vec<(&'static str, BrgemmFn)> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+            kernels.push(("avx512_bf16", avx512_bf16::brgemm));
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            kernels.push(("avx2_bf16", avx2_bf16::brgemm));
+        }
+    }
+    kernels.push(("portable_bf16", portable_bf16::brgemm));
+    kernels
+}
+
 /// The instruction sets that this processor has, the widest first.
-fn supported() -> Vec<(&'static str, BrgemmF32Fn, MultiplyAddsFn)> {
-    let mut kernels: Vec<(&'static str, BrgemmF32Fn, MultiplyAddsFn)> = Vec::new();
+fn supported() -> Vec<(&'static str, BrgemmFn, MultiplyAddsFn)> {
+    let mut kernels: Vec<(&'static str, BrgemmFn, MultiplyAddsFn)> = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            kernels.push(("avx512", avx512::brgemm_f32, avx512::multiply_adds));
+            kernels.push(("avx512", avx512::brgemm, avx512::multiply_adds));
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            kernels.push(("avx2", avx2::brgemm_f32, avx2::multiply_adds));
+            kernels.push(("avx2", avx2::brgemm, avx2::multiply_adds));
         }
     }
-    kernels.push(("portable", portable::brgemm_f32, portable::multiply_adds));
+    kernels.push(("portable", portable::brgemm, portable::multiply_adds));
     kernels
 }
 

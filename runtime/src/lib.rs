@@ -20,6 +20,7 @@ pub mod machine;
 mod math;
 mod memory;
 pub mod metrics;
+pub mod pairs;
 pub mod philox;
 pub mod progress;
 mod saving;

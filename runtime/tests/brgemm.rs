@@ -1,7 +1,7 @@
 //! The contraction micro-kernels: right against f64, equal bits on every instruction set, nothing touched outside the
 //! matrices.
 
-use kiln_runtime::brgemm::{BrgemmArgs, available};
+use kiln_runtime::brgemm::{BrgemmArgs, available, available_bf16};
 
 /// A batch of products with room between and after the rows.
 struct Problem {
@@ -271,6 +271,49 @@ fn nothing_past_the_end_is_touched() {
                 // SAFETY: the strides describe the three slices.
                 unsafe { kernel(&args) };
                 assert!(c.iter().all(|&sum| sum == 4.0), "{name} {m}x{n}x{k}");
+            }
+        }
+    }
+}
+
+/// Pairs of bf16, as words: the same problems, whose elements are then two numbers.
+#[test]
+fn pairs_have_the_same_bits_on_every_instruction_set() {
+    let columns = [1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 65, 100];
+    for m in (1..=17).chain([28, 33]) {
+        for n in columns {
+            let problem = Problem::new(m, n, 6, 2, (m + n) % 2 == 0);
+            let pair = |x: f32| if x.is_nan() { x } else { f32::from_bits(x.to_bits() ^ x.to_bits() << 16) };
+            // Halves of normal size: the lower one gets the upper one's exponent.
+            let words = |values: &[f32]| -> Vec<f32> {
+                values.iter().map(|&x| f32::from_bits(pair(x).to_bits() & 0xBFFF_3FFF | 0x3000_3000)).collect()
+            };
+            let problem = Problem { a: words(&problem.a), b: words(&problem.b), ..problem };
+            for (name, kernel) in available_bf16() {
+                let mut c = problem.c.clone();
+                // SAFETY: the strides describe the three vectors.
+                unsafe { kernel(&problem.args(&mut c)) };
+                problem.check_pairs(name, &c);
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn check_pairs(&self, name: &str, c: &[f32]) {
+        let halves = |word: f32| [word.to_bits() & !0xFFFF, word.to_bits() << 16].map(f32::from_bits);
+        for row in 0..self.m {
+            for column in 0..self.n {
+                let at = row * self.c_m_stride + column;
+                let mut chain = if self.accumulate { self.c[at] } else { 0.0 };
+                for (i, kk) in (0..self.count).flat_map(|i| (0..self.k).map(move |kk| (i, kk))) {
+                    let a = self.a[i * self.a_batch_stride + row * self.a_m_stride + kk * self.a_k_stride];
+                    let b = self.b[i * self.b_batch_stride + kk * self.b_k_stride + column];
+                    for (a, b) in halves(a).into_iter().zip(halves(b)) {
+                        chain = a.mul_add(b, chain);
+                    }
+                }
+                assert_eq!(c[at].to_bits(), chain.to_bits(), "{name} [{row}, {column}] of {}x{}", self.m, self.n);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use super::{BrgemmF32Fn, FaultCell, ReportFaultFn, TransposeF32Fn};
+use super::{BrgemmFn, FaultCell, PairBf16Fn, ReportFaultFn, TransposeF32Fn};
 use crate::math;
 
 /// Computes items `[begin, end)` of the kernel's outer parallel space.
@@ -36,9 +36,13 @@ pub struct KernelContext {
     /// Reports a failed check into `fault`.
     pub report_fault: ReportFaultFn,
     /// The contraction micro-kernel for this processor.
-    pub brgemm_f32: BrgemmF32Fn,
+    pub brgemm_f32: BrgemmFn,
+    /// The same for pairs of bf16.
+    pub brgemm_bf16: BrgemmFn,
     /// Packs an operand with its axes exchanged.
     pub transpose_f32: TransposeF32Fn,
+    /// Packs an operand of bf16 in pairs.
+    pub pair_bf16: PairBf16Fn,
     /// e^x.
     pub exp_f64: UnaryF64Fn,
     /// Natural logarithm.
@@ -80,7 +84,9 @@ offsets! {
     OFFSET_FAULT = fault,
     OFFSET_REPORT_FAULT = report_fault,
     OFFSET_BRGEMM_F32 = brgemm_f32,
+    OFFSET_BRGEMM_BF16 = brgemm_bf16,
     OFFSET_TRANSPOSE_F32 = transpose_f32,
+    OFFSET_PAIR_BF16 = pair_bf16,
     OFFSET_EXP_F64 = exp_f64,
     OFFSET_LOG_F64 = log_f64,
     OFFSET_TANH_F64 = tanh_f64,
@@ -106,7 +112,9 @@ impl KernelContext {
             fault,
             report_fault: super::report_fault,
             brgemm_f32: crate::brgemm::brgemm_f32(),
+            brgemm_bf16: crate::brgemm::brgemm_bf16(),
             transpose_f32: crate::transpose::transpose_f32,
+            pair_bf16: crate::pairs::pair_bf16,
             exp_f64: math::exp,
             log_f64: math::log,
             tanh_f64: math::tanh,

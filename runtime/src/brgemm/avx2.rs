@@ -5,10 +5,10 @@ use std::arch::x86_64::*;
 use super::BrgemmArgs;
 use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
-type Vector = __m256;
-type Mask = __m256i;
+pub(super) type Vector = __m256;
+pub(super) type Mask = __m256i;
 
 define_brgemm! {
     #[target_feature(enable = "avx2,fma")]
@@ -20,20 +20,20 @@ define_brgemm! {
 /// The instructions take the sign bit of each lane.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn mask(lanes: usize) -> Mask {
+pub(super) fn mask(lanes: usize) -> Mask {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn zero() -> Vector {
+pub(super) fn zero() -> Vector {
     _mm256_setzero_ps()
 }
 
 /// Safety: `from` is readable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn splat(from: *const f32) -> Vector {
+pub(super) unsafe fn splat(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     _mm256_set1_ps(unsafe { *from })
 }
@@ -41,7 +41,7 @@ unsafe fn splat(from: *const f32) -> Vector {
 /// Safety: 8 elements are readable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn load(from: *const f32) -> Vector {
+pub(super) unsafe fn load(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     unsafe { _mm256_loadu_ps(from) }
 }
@@ -49,7 +49,7 @@ unsafe fn load(from: *const f32) -> Vector {
 /// Safety: the elements in the mask are readable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
+pub(super) unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
     // SAFETY: the caller's promise; the instruction does not touch lanes outside the mask.
     unsafe { _mm256_maskload_ps(from, mask) }
 }
@@ -57,7 +57,7 @@ unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
 /// Safety: 8 elements are writable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store(to: *mut f32, vector: Vector) {
+pub(super) unsafe fn store(to: *mut f32, vector: Vector) {
     // SAFETY: the caller's promise.
     unsafe { _mm256_storeu_ps(to, vector) }
 }
@@ -65,7 +65,7 @@ unsafe fn store(to: *mut f32, vector: Vector) {
 /// Safety: the elements in the mask are writable.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
+pub(super) unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
     // SAFETY: the caller's promise; the instruction does not touch lanes outside the mask.
     unsafe { _mm256_maskstore_ps(to, mask, vector) }
 }

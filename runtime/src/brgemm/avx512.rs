@@ -5,10 +5,10 @@ use std::arch::x86_64::*;
 use super::BrgemmArgs;
 use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
-type Vector = __m512;
-type Mask = __mmask16;
+pub(super) type Vector = __m512;
+pub(super) type Mask = __mmask16;
 
 define_brgemm! {
     #[target_feature(enable = "avx512f")]
@@ -19,20 +19,20 @@ define_brgemm! {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn mask(lanes: usize) -> Mask {
+pub(super) fn mask(lanes: usize) -> Mask {
     ((1u32 << lanes) - 1) as Mask
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn zero() -> Vector {
+pub(super) fn zero() -> Vector {
     _mm512_setzero_ps()
 }
 
 /// Safety: `from` is readable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn splat(from: *const f32) -> Vector {
+pub(super) unsafe fn splat(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     _mm512_set1_ps(unsafe { *from })
 }
@@ -40,7 +40,7 @@ unsafe fn splat(from: *const f32) -> Vector {
 /// Safety: 16 elements are readable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn load(from: *const f32) -> Vector {
+pub(super) unsafe fn load(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     unsafe { _mm512_loadu_ps(from) }
 }
@@ -48,7 +48,7 @@ unsafe fn load(from: *const f32) -> Vector {
 /// Safety: the elements in the mask are readable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
+pub(super) unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
     // SAFETY: the caller's promise; the instruction does not touch lanes outside the mask.
     unsafe { _mm512_maskz_loadu_ps(mask, from) }
 }
@@ -56,7 +56,7 @@ unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
 /// Safety: 16 elements are writable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store(to: *mut f32, vector: Vector) {
+pub(super) unsafe fn store(to: *mut f32, vector: Vector) {
     // SAFETY: the caller's promise.
     unsafe { _mm512_storeu_ps(to, vector) }
 }
@@ -64,7 +64,7 @@ unsafe fn store(to: *mut f32, vector: Vector) {
 /// Safety: the elements in the mask are writable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
+pub(super) unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
     // SAFETY: the caller's promise; the instruction does not touch lanes outside the mask.
     unsafe { _mm512_mask_storeu_ps(to, mask, vector) }
 }

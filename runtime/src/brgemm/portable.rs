@@ -5,11 +5,11 @@
 use super::BrgemmArgs;
 use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
 
-const LANES: usize = 4;
+pub(super) const LANES: usize = 4;
 
-type Vector = [f32; LANES];
+pub(super) type Vector = [f32; LANES];
 /// Number of live lanes.
-type Mask = usize;
+pub(super) type Mask = usize;
 
 define_brgemm! {
     one: [1 2 3 4 5 6 7 8],
@@ -18,46 +18,46 @@ define_brgemm! {
 }
 
 #[inline(always)]
-fn mask(lanes: usize) -> Mask {
+pub(super) fn mask(lanes: usize) -> Mask {
     lanes
 }
 
 #[inline(always)]
-fn zero() -> Vector {
+pub(super) fn zero() -> Vector {
     [0.0; LANES]
 }
 
 /// Safety: `from` is readable.
 #[inline(always)]
-unsafe fn splat(from: *const f32) -> Vector {
+pub(super) unsafe fn splat(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     [unsafe { *from }; LANES]
 }
 
 /// Safety: 4 elements are readable.
 #[inline(always)]
-unsafe fn load(from: *const f32) -> Vector {
+pub(super) unsafe fn load(from: *const f32) -> Vector {
     // SAFETY: the caller's promise.
     unsafe { from.cast::<Vector>().read_unaligned() }
 }
 
 /// Safety: the first `mask` elements are readable.
 #[inline(always)]
-unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
+pub(super) unsafe fn load_first(from: *const f32, mask: Mask) -> Vector {
     // SAFETY: only live lanes are read.
     std::array::from_fn(|lane| if lane < mask { unsafe { *from.add(lane) } } else { 0.0 })
 }
 
 /// Safety: 4 elements are writable.
 #[inline(always)]
-unsafe fn store(to: *mut f32, vector: Vector) {
+pub(super) unsafe fn store(to: *mut f32, vector: Vector) {
     // SAFETY: the caller's promise.
     unsafe { to.cast::<Vector>().write_unaligned(vector) }
 }
 
 /// Safety: the first `mask` elements are writable.
 #[inline(always)]
-unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
+pub(super) unsafe fn store_first(to: *mut f32, mask: Mask, vector: Vector) {
     for (lane, &value) in vector.iter().enumerate().take(mask) {
         // SAFETY: only live lanes are written.
         unsafe { *to.add(lane) = value };

@@ -7,7 +7,7 @@
 use super::BrgemmArgs;
 
 /// Computes one tile: A at the tile's first row, B at its first column, C at both, and the number of live lanes of the
-/// last vector. Safety: as [`super::BrgemmF32Fn`].
+/// last vector. Safety: as [`super::BrgemmFn`].
 pub(super) type Tile = unsafe fn(args: &BrgemmArgs, a: *const f32, b: *const f32, c: *mut f32, last_lanes: usize);
 
 /// The tiles of one instruction set. The entry at `rows - 1` computes that many rows, with a full and with a partial last
@@ -22,7 +22,7 @@ pub(super) struct Tiles {
     pub four: &'static [[Tile; 2]],
 }
 
-/// Covers the product with tiles. Safety: as [`super::BrgemmF32Fn`].
+/// Covers the product with tiles. Safety: as [`super::BrgemmFn`].
 #[inline]
 pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
     let (m, n) = (args.m as usize, args.n as usize);
@@ -91,7 +91,7 @@ macro_rules! for_rows {
     };
 }
 
-/// Defines `TILES` and `brgemm_f32` in a module that has `Vector`, `LANES`, `zero`, `splat`, `load`, `load_first`,
+/// Defines `TILES` and `brgemm` in a module that has `Vector`, `LANES`, `zero`, `splat`, `load`, `load_first`,
 /// `store`, `store_first`, `multiply_add`, `Mask` and `mask`, for the given row counts (16 at most), compiled with the
 /// given attributes.
 macro_rules! define_brgemm {
@@ -103,8 +103,8 @@ macro_rules! define_brgemm {
             four: &[$([tile::<$four, 4, false>, tile::<$four, 4, true>]),*],
         };
 
-        /// Safety: as [`super::BrgemmF32Fn`].
-        pub(super) unsafe extern "C" fn brgemm_f32(args: *const BrgemmArgs) {
+        /// Safety: as [`super::BrgemmFn`].
+        pub(super) unsafe extern "C" fn brgemm(args: *const BrgemmArgs) {
             // SAFETY: the caller's promise, passed on.
             unsafe { for_each_tile(&TILES, &*args) }
         }
@@ -127,7 +127,7 @@ macro_rules! define_brgemm {
             2 * rounds * (CHAINS * LANES) as u64
         }
 
-        /// Safety: as [`super::BrgemmF32Fn`]; 1 <= last_lanes < LANES if PARTIAL.
+        /// Safety: as [`super::BrgemmFn`]; 1 <= last_lanes < LANES if PARTIAL.
         $(#[$feature])*
         unsafe fn tile<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
             args: &BrgemmArgs,
