@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
+use super::tile::{Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque};
 
 pub(super) const LANES: usize = 16;
 
@@ -15,6 +15,10 @@ define_brgemm! {
     one: [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16],
     two: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     four: [1 2 3 4 5 6]
+}
+
+define_multiply_adds! {
+    #[target_feature(enable = "avx512f")]
 }
 
 #[inline]

@@ -3,7 +3,7 @@
 //! Where the target has no fused multiply-add, `f32::mul_add` is a function call. It is slow, but the bits stay equal.
 
 use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
+use super::tile::{Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque};
 
 pub(super) const LANES: usize = 4;
 
@@ -16,6 +16,8 @@ define_brgemm! {
     two: [1 2 3 4 5 6 7 8],
     four: [1 2 3 4]
 }
+
+define_multiply_adds! {}
 
 #[inline(always)]
 pub(super) fn mask(lanes: usize) -> Mask {

@@ -109,24 +109,6 @@ macro_rules! define_brgemm {
             unsafe { for_each_tile(&TILES, &*args) }
         }
 
-        /// Safety: as [`super::MultiplyAddsFn`].
-        $(#[$feature])*
-        pub(super) unsafe fn multiply_adds(rounds: u64) -> u64 {
-            // More than the latency of two units; with the factor they fit in 16 registers.
-            const CHAINS: usize = 12;
-            let one = std::hint::black_box([1.0_f32; LANES]);
-            // SAFETY: the array has a vector's lanes.
-            let factor = unsafe { load(one.as_ptr()) };
-            let mut sums = [zero(); CHAINS];
-            for _ in 0..rounds {
-                for sum in &mut sums {
-                    *sum = multiply_add(*sum, factor, factor);
-                }
-            }
-            std::hint::black_box(sums);
-            2 * rounds * (CHAINS * LANES) as u64
-        }
-
         /// Safety: as [`super::BrgemmFn`]; 1 <= last_lanes < LANES if PARTIAL.
         $(#[$feature])*
         unsafe fn tile<const ROWS: usize, const VECTORS: usize, const PARTIAL: bool>(
@@ -196,4 +178,27 @@ macro_rules! define_brgemm {
     };
 }
 
-pub(super) use {define_brgemm, for_rows};
+/// Defines `multiply_adds` in a module that has `LANES`, `zero`, `load` and `multiply_add`, compiled with the given attributes.
+macro_rules! define_multiply_adds {
+    ($(#[$feature:meta])*) => {
+        /// Safety: as [`super::MultiplyAddsFn`].
+        $(#[$feature])*
+        pub(super) unsafe fn multiply_adds(rounds: u64) -> u64 {
+            // More than the latency of two units; with the factor they fit in 16 registers.
+            const CHAINS: usize = 12;
+            let one = std::hint::black_box([1.0_f32; LANES]);
+            // SAFETY: the array has a vector's lanes.
+            let factor = unsafe { load(one.as_ptr()) };
+            let mut sums = [zero(); CHAINS];
+            for _ in 0..rounds {
+                for sum in &mut sums {
+                    *sum = multiply_add(*sum, factor, factor);
+                }
+            }
+            std::hint::black_box(sums);
+            2 * rounds * (CHAINS * LANES) as u64
+        }
+    };
+}
+
+pub(super) use {define_brgemm, define_multiply_adds, for_rows};
