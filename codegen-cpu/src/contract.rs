@@ -11,6 +11,7 @@
 use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Index, Load, Monoid, TensorId};
 
+use crate::pairs::{self, Pairs};
 use crate::tiling::{self, Tiles, position, stride};
 
 /// A kernel ready for emission.
@@ -37,6 +38,8 @@ pub(crate) struct Contraction {
     pub(crate) k: Vec<TiledAxis>,
     /// Axes of `k` before this one are the micro-kernel's batch.
     pub(crate) k_split: usize,
+    /// Whether elements of A and B are pairs of bf16 along k.
+    pub(crate) in_pairs: bool,
     pub(crate) a: Operand,
     pub(crate) b: Operand,
     pub(crate) c: Operand,
@@ -62,8 +65,16 @@ pub(crate) struct Operand {
     pub(crate) row_stride: i64,
     pub(crate) k_stride: i64,
     pub(crate) batch_stride: i64,
-    /// The loops that pack it.
-    pub(crate) pack: Option<Statement>,
+    /// How it is packed.
+    pub(crate) pack: Option<Pack>,
+}
+
+/// What fills an operand's tile.
+pub(crate) enum Pack {
+    /// Loops over it.
+    Loops(Statement),
+    /// Calls of the runtime, for pairs of bf16.
+    Pairs(Pairs),
 }
 
 /// Row strides of tiles are multiples of a cache line.
@@ -141,16 +152,35 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     // A lies in the order in which copying it is contiguous.
     let a_k_first = contiguous(&tiles, &factor_a, &m) > contiguous(&tiles, &factor_a, &k);
     let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
-    let (a_rows, a_row) = if a_k_first { (full_size(&k), height) } else { (full_size(&m), depth) };
+    let pair = pairs::pair_axis(&tiles, [(&factor_a, &m), (&factor_b, &n)], &k);
+    let (a_rows, a_row) = if pair.is_some() {
+        (full_size(&k) / 2, height)
+    } else if a_k_first {
+        (full_size(&k), height)
+    } else {
+        (full_size(&m), depth)
+    };
     let a_tile = tiles.scratch("a_tile", a_rows, a_row);
     let b_tile = tiles.scratch("b_tile", full_size(&k), columns);
     let c_tile = tiles.scratch("c_tile", full_size(&m), columns);
 
-    let in_place_a = if contract.pack_a || is_ragged(&m, item_start) { None } else { tiles.in_place(&factor_a) };
-    let in_place_b = if contract.pack_b || is_ragged(&n, None) { None } else { tiles.in_place(&factor_b) };
-    let (k_split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
-    let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, a_k_first, factor_a));
-    let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
+    let place_of = |factor: &Expr| if pair.is_some() { tiles.position_of_bf16(factor) } else { tiles.in_place(factor) };
+    let in_place_a = if contract.pack_a || is_ragged(&m, item_start) { None } else { place_of(&factor_a) };
+    let in_place_b = if contract.pack_b || is_ragged(&n, None) { None } else { place_of(&factor_b) };
+    let (k_split, a, b) = match pair {
+        Some(pair) => {
+            let (split, a, _) = operands(&m, &n, &k, in_place_a, None);
+            let a = a.ok().and_then(|a| pairs::in_words(a, pair));
+            let a = a.unwrap_or_else(|| pairs::packed(&tiles, &factor_a, a_tile, (&m, &k, split), pair, a_row));
+            (split, a, pairs::packed(&tiles, &factor_b, b_tile, (&n, &k, split), pair, columns))
+        }
+        None => {
+            let (split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
+            let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, a_k_first, factor_a));
+            let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
+            (split, a, b)
+        }
+    };
 
     let c_position = position(&m).times(columns as i64).plus(&position(&n));
     let direct = if is_ragged(&m, item_start) || is_ragged(&n, None) {
@@ -187,7 +217,8 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     }
     let outer = axes.iter().copied().filter(|axis| !threads.contains(axis) && !tiled(axis)).collect();
     let threads = if item_start.is_some() { Vec::new() } else { threads.clone() };
-    let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, a, b, c, epilogue };
+    let contraction =
+        Contraction { threads, item_start, outer, m, n, k, k_split, in_pairs: pair.is_some(), a, b, c, epilogue };
     Some(Plan { kernel: tiles.kernel, contraction: Some(contraction), scratch_offsets, scratch_bytes })
 }
 
@@ -270,6 +301,6 @@ fn packed(
         row_stride: if k_first { 1 } else { row as i64 },
         k_stride,
         batch_stride: k_stride * full_size(&k[split..]) as i64,
-        pack: Some(Statement::For(axes, vec![store])),
+        pack: Some(Pack::Loops(Statement::For(axes, vec![store]))),
     }
 }

@@ -32,6 +32,7 @@ mod memory;
 mod object;
 mod ops;
 mod options;
+mod pairs;
 mod random;
 mod range;
 mod reduce;

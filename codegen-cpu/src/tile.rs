@@ -19,7 +19,7 @@ use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, Expr, Index};
 use kiln_runtime::abi::{BrgemmArgs, KernelContext};
 
-use crate::contract::{Contraction, Operand, TiledAxis, leading};
+use crate::contract::{Contraction, Operand, Pack, TiledAxis, leading};
 use crate::emit::{Emitter, Position};
 use crate::work::Work;
 
@@ -37,7 +37,7 @@ struct Nest<'c> {
     /// Loops before this one are not over k.
     first_k: usize,
     /// What is packed, and inside how many loops: 0 is before the items, 1 inside them, `2 + i` inside level i.
-    packs: Vec<(usize, &'c Statement)>,
+    packs: Vec<(usize, &'c Pack)>,
     /// The arguments of the micro-kernel.
     arguments: Value,
     begin: Value,
@@ -139,8 +139,18 @@ impl Emitter<'_> {
     }
 
     fn pack(&mut self, nest: &Nest<'_>, depth: usize) {
-        for (at, statement) in &nest.packs {
-            let (Statement::For(axes, body), true) = (*statement, *at == depth) else { continue };
+        for (at, pack) in &nest.packs {
+            if *at != depth {
+                continue;
+            }
+            let (axes, body) = match pack {
+                Pack::Pairs(pairs) => {
+                    self.pairs(pairs);
+                    continue;
+                }
+                Pack::Loops(Statement::For(axes, body)) => (axes, body),
+                Pack::Loops(_) => continue,
+            };
             if let Some((outside, matrix)) = self.transposition(axes, body) {
                 self.transpose(&outside, &matrix);
                 continue;
@@ -183,13 +193,13 @@ impl Emitter<'_> {
     }
 
     fn call_brgemm(&mut self, nest: &Nest<'_>) {
-        let Contraction { m, n, k, k_split, a, b, c, .. } = nest.contraction;
+        let Contraction { m, n, k, k_split, in_pairs, a, b, c, .. } = nest.contraction;
         let int = |e: &mut Self, value: i64| e.int(value);
         let (batch, inner) = k.split_at(*k_split);
         let fields = [
             (offset_of!(BrgemmArgs, m), self.tile_size(m)),
             (offset_of!(BrgemmArgs, n), self.tile_size(n)),
-            (offset_of!(BrgemmArgs, k), self.tile_size(inner)),
+            (offset_of!(BrgemmArgs, k), self.depth(inner, *in_pairs)),
             (offset_of!(BrgemmArgs, count), self.tile_size(batch)),
             (offset_of!(BrgemmArgs, a), self.corner(nest, a)),
             (offset_of!(BrgemmArgs, a_m_stride), int(self, a.row_stride)),
@@ -202,7 +212,14 @@ impl Emitter<'_> {
             (offset_of!(BrgemmArgs, c_m_stride), int(self, c.row_stride)),
             (offset_of!(BrgemmArgs, accumulate), self.is_later_tile(nest)),
         ];
-        self.call_with(KernelContext::OFFSET_BRGEMM_F32, nest.arguments, &fields);
+        let kernel = if *in_pairs { KernelContext::OFFSET_BRGEMM_BF16 } else { KernelContext::OFFSET_BRGEMM_F32 };
+        self.call_with(kernel, nest.arguments, &fields);
+    }
+
+    /// Elements of A along k in the tile in hand.
+    fn depth(&mut self, inner: &[TiledAxis], in_pairs: bool) -> Value {
+        let count = self.tile_size(inner);
+        if in_pairs { self.b.ins().ushr_imm_u(count, 1) } else { count }
     }
 
     /// Rows of the tile in hand: the leading axis may be short, the others count in full.
@@ -240,7 +257,7 @@ impl Emitter<'_> {
 }
 
 /// Inside how many loops an operand must be packed, because its values or its tile change there.
-fn pack_depth(pack: &Statement, contraction: &Contraction, levels: &[Level]) -> usize {
+fn pack_depth(pack: &Pack, contraction: &Contraction, levels: &[Level]) -> usize {
     let mut depth = 0;
     let mut note = |axis: AxisId| {
         if contraction.threads.contains(&axis) {
@@ -252,7 +269,10 @@ fn pack_depth(pack: &Statement, contraction: &Contraction, levels: &[Level]) -> 
         });
         depth = depth.max(level.map_or(0, |level| level + 2));
     };
-    if let Statement::For(axes, body) = pack {
+    if let Pack::Pairs(pairs) = pack {
+        pairs.for_each_axis(&mut note);
+    }
+    if let Pack::Loops(Statement::For(axes, body)) = pack {
         axes.iter().copied().for_each(&mut note);
         for statement in body {
             if let Statement::Store { value, .. } = statement {

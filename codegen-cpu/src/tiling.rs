@@ -90,6 +90,12 @@ impl Tiles {
         }
     }
 
+    /// The same of a factor that is an element of bf16 in f32.
+    pub(crate) fn position_of_bf16(&self, factor: &Expr) -> Option<(TensorId, Index)> {
+        let Expr::Cast(DType::F32, inner) = factor else { return None };
+        self.in_place(inner).filter(|(tensor, _)| self.kernel.tensor(*tensor).ty.dtype == DType::BF16)
+    }
+
     /// C in its place, where the epilogue only stores the sum.
     pub(crate) fn direct_output(
         &self,

@@ -205,6 +205,17 @@ impl Kernel {
         expr.dtype(&|id| self.tensor(id).ty.dtype, &|id| self.local(id).dtype)
     }
 
+    /// The load of an expression that is an element of a tensor as it is, or of a bf16 tensor in f32: what a contraction can use where it lies.
+    pub fn element<'e>(&self, expr: &'e Expr) -> Option<&'e Load> {
+        match expr {
+            Expr::Load(load) => Some(load),
+            Expr::Cast(DType::F32, inner) => {
+                self.element(inner).filter(|load| self.tensor(load.tensor).ty.dtype == DType::BF16)
+            }
+            _ => None,
+        }
+    }
+
     /// What a `let` binds a local to; `None` for the result of a reduction.
     pub fn definition(&self, local: LocalId) -> Option<&Expr> {
         fn find(statements: &[Statement], local: LocalId) -> Option<&Expr> {

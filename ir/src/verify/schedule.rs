@@ -177,10 +177,7 @@ fn factors(kernel: &Kernel, contract: &Contract, value: &Expr) -> Checked {
         if packed {
             continue;
         }
-        let strides = match &**factor {
-            Expr::Load(load) => affine_strides(kernel, load),
-            _ => None,
-        };
+        let strides = kernel.element(factor).and_then(|load| affine_strides(kernel, load));
         let strides = strides.ok_or_else(|| {
             format!("a factor that is not packed is a plain load: {which} is `{}`", expr_text(factor, &names))
         })?;

@@ -120,6 +120,11 @@ pub fn in_place(graph: &Graph) -> BTreeMap<ValueId, bool> {
 
 fn is_free(graph: &Graph, value: ValueId, found: &BTreeMap<ValueId, bool>) -> bool {
     let body = body(graph, value);
+    // Rounding to a half type is work, and the result is half the size.
+    let rounds = matches!(&graph.node(value).op, Op::Cast(cast) if cast.dtype.is_half());
+    if rounds && graph.ty(value).shape.count() != Dim::ONE {
+        return false;
+    }
     if !body.reduction.is_empty() || matches!(body.kind, Kind::Gather | Kind::Sweep | Kind::Block) {
         return false;
     }

@@ -182,7 +182,7 @@ fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
 fn sum_along_memory(kernel: &mut Kernel, roles: &mut Roles) {
     let Some((.., factors)) = factors(kernel) else { return };
     let strides = |factor: usize| -> Option<Vec<i64>> {
-        let Expr::Load(load) = factors[factor] else { return None };
+        let load = kernel.element(factors[factor])?;
         roles.summed.iter().map(|&axis| stride(kernel, load.tensor, &load.index, axis)).collect()
     };
     let Some(strides) = strides(roles.a_factor).or_else(|| strides(1 - roles.a_factor)) else { return };
@@ -226,7 +226,7 @@ impl Strides {
 /// Whether a factor can be used where it is: a plain load in which the axes of one side are one stride, and the summed axes at most two.
 fn in_place(kernel: &Kernel, roles: &Roles, factor: usize, side: &[AxisId]) -> Option<Strides> {
     let (_, _, factors) = factors(kernel)?;
-    let Expr::Load(load) = factors[factor] else { return None };
+    let load = kernel.element(factors[factor])?;
     let strides = |axes: &[AxisId]| -> Option<Vec<(Dim, i64)>> {
         axes.iter()
             .map(|&axis| Some((kernel.axis(axis).extent, stride(kernel, load.tensor, &load.index, axis)?)))
