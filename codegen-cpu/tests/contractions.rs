@@ -28,12 +28,15 @@ fn matmul(dtype: DType, m: Dim, n: usize, k: Dim, a_transposed: bool, b_transpos
     let b_shape = if b_transposed { vec![n.into(), k] } else { vec![k, n.into()] };
     let a = b.tensor("a", Access::Read, dtype, a_shape);
     let w = b.tensor("b", Access::Read, dtype, b_shape);
-    let c = b.tensor("c", Access::Write, dtype, vec![m, n.into()]);
-    let sum = b.local("sum", dtype);
+    // Halves are summed in f32.
+    let wide = if dtype.is_half() { DType::F32 } else { dtype };
+    let factor = |x: Expr| if dtype == wide { x } else { Expr::cast(wide, x) };
+    let c = b.tensor("c", Access::Write, wide, vec![m, n.into()]);
+    let sum = b.local("sum", wide);
     let a_index = if a_transposed { [at(p), at(i)] } else { [at(i), at(p)] };
     let b_index = if b_transposed { [at(j), at(p)] } else { [at(p), at(j)] };
     let statements = vec![
-        reduce(&[p], sum, Monoid::Sum, product(load(a, a_index), load(w, b_index))),
+        reduce(&[p], sum, Monoid::Sum, product(factor(load(a, a_index)), factor(load(w, b_index)))),
         store(c, [at(i), at(j)], Expr::Local(sum)),
     ];
     b.body(&[i, j], statements).vector(&[j]);
@@ -54,6 +57,48 @@ fn all_transposes_packed_or_not() {
                 }
             }
         }
+    }
+}
+
+/// In pairs where all tiles are even, and through f32 where one is odd.
+#[test]
+fn halves_in_all_transposes() {
+    for dtype in [DType::BF16, DType::F16] {
+        for (a_transposed, b_transposed) in [(false, false), (false, true), (true, false), (true, true)] {
+            for pack_a in [false, true] {
+                for (m, n, k) in [(7, 33, 20), (16, 16, 16), (1, 5, 40), (30, 1, 4), (37, 20, 51), (18, 40, 2)] {
+                    for tiles in [(4, 16, 8), (64, 64, 64), (3, 7, 6), (1, 1, 1)] {
+                        let mut held = matmul(dtype, m.into(), n, Dim::fixed(k), a_transposed, b_transposed);
+                        let [i, j, p] = held.axes;
+                        let contract = held.k.contract(&[(i, tiles.0)], &[(j, tiles.1)], &[(p, tiles.2)]);
+                        (contract.pack_a, contract.pack_b) = (pack_a, true);
+                        check(&held.k.0, 1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A weight gradient over a batch of rows: the pairs are of neighbouring rows of one sample.
+#[test]
+fn pairs_stay_within_a_sample() {
+    for (batch, rows) in [(1, 6), (3, 4), (5, 2), (4, 3)] {
+        let mut b = Builder::new("weight_grad");
+        let (o, c) = (b.axis("o", 18), b.axis("c", 35));
+        let (n, t) = (b.axis("n", B), b.axis("t", rows));
+        let g = b.tensor("g", Access::Read, DType::BF16, vec![B, rows.into(), 18.into()]);
+        let x = b.tensor("x", Access::Read, DType::BF16, vec![B, rows.into(), 35.into()]);
+        let (w, sum) = (b.write("w", [18, 35]), b.local("sum", DType::F32));
+        let factor = |tensor, axis| Expr::cast(DType::F32, load(tensor, [at(n), at(t), at(axis)]));
+        let statements = vec![
+            reduce(&[n, t], sum, Monoid::Sum, product(factor(g, o), factor(x, c))),
+            store(w, [at(o), at(c)], Expr::Local(sum)),
+        ];
+        b.body(&[o, c], statements).vector(&[c]);
+        let contract = b.contract(&[(o, 8)], &[(c, 16)], &[(n, 2), (t, rows)]);
+        (contract.pack_a, contract.pack_b) = (true, true);
+        check(&b.0, batch);
     }
 }
 

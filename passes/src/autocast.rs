@@ -4,6 +4,8 @@
 //! half type, as PyTorch's are. Everything else stays in f32: what PyTorch lists as f32 or as the widest type because it must, and pointwise ops
 //! because in a fused kernel their dtype costs nothing. Weights are f32, and so are their updates: the copy in the half type lives for a step.
 //!
+//! A convolution for which Winograd's algorithm is to be chosen stays in f32: it needs fewer products than halves save, and its transforms more bits than halves have.
+//!
 //! **Before:** an optimised graph with gradients and updates. **After:** contractions of f32 are contractions of the half type between casts.
 //!
 //! ```text
@@ -13,7 +15,7 @@
 //!                                               %y = cast %y_1 : f32[B,10]
 //! ```
 //!
-//! **Order:** before select_algorithm, which leaves half types to the direct way: Winograd's transforms need more bits than they have.
+//! **Order:** before select_algorithm, which then sees what is left in f32.
 //! **Source:** PyTorch, "Automatic Mixed Precision", the lists of ops for CPU; Micikevicius et al., "Mixed Precision Training" (2018).
 
 use std::collections::BTreeMap;
@@ -23,16 +25,18 @@ use kiln_ir::{Builder, DType, Graph, Kind, ValueId};
 
 use crate::fuse::facts;
 use crate::rewrite::replace;
+use crate::select_algorithm::{self, Selection};
 
 /// Casts the contractions of f32 in a graph.
-pub fn run(graph: &mut Graph, half: DType) {
+pub fn run(graph: &mut Graph, half: DType, selection: Selection) {
     let mut casts: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     for value in graph.order() {
         let operands = graph.operands(value);
         let contracts = !facts::is_leaf(graph, value)
             && graph.ty(value).dtype == DType::F32
             && facts::body(graph, value).kind == Kind::Contract
-            && operands.iter().all(|&operand| graph.ty(operand).dtype == DType::F32);
+            && operands.iter().all(|&operand| graph.ty(operand).dtype == DType::F32)
+            && select_algorithm::is_direct(graph, value, selection);
         if !contracts {
             continue;
         }

@@ -168,7 +168,7 @@ fn graph_steps(
             Step::Autodiff if trains => train::add_gradients(&mut graph, rules)?,
             Step::AppendUpdate if trains => train::append_updates(&mut graph, rules)?,
             Step::Simplify => simplify(&mut graph),
-            Step::Autocast => autocast.into_iter().for_each(|half| autocast::run(&mut graph, half)),
+            Step::Autocast => autocast.into_iter().for_each(|half| autocast::run(&mut graph, half, selection)),
             // What is looked at is what the user has written.
             Step::SelectAlgorithm if !detect_anomaly => select_algorithm::run(&mut graph, selection),
             Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),

@@ -55,16 +55,17 @@ const WINDOWS: f64 = 1.25;
 pub fn run(graph: &mut Graph, selection: Selection) {
     for value in graph.order() {
         let Some(convolution) = Convolution::of(graph, value) else { continue };
-        let algorithm = match selection {
-            Selection::Exact => Algorithm::Direct,
-            Selection::Forced(algorithm) => algorithm,
-            Selection::Heuristic => convolution.cheapest(graph.max_batch.unwrap_or(1)),
-        };
-        if let Algorithm::Winograd(outputs) = algorithm {
+        if let Algorithm::Winograd(outputs) = convolution.algorithm(graph, selection) {
             let result = convolution.rewrite(graph, outputs);
             replace(graph, value, result);
         }
     }
+}
+
+/// Whether a value will be computed as its op says.
+pub(crate) fn is_direct(graph: &Graph, value: ValueId, selection: Selection) -> bool {
+    let convolution = Convolution::of(graph, value);
+    convolution.is_none_or(|convolution| convolution.algorithm(graph, selection) == Algorithm::Direct)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +134,14 @@ impl Convolution {
             padding,
             covered,
         })
+    }
+
+    fn algorithm(&self, graph: &Graph, selection: Selection) -> Algorithm {
+        match selection {
+            Selection::Exact => Algorithm::Direct,
+            Selection::Forced(algorithm) => algorithm,
+            Selection::Heuristic => self.cheapest(graph.max_batch.unwrap_or(1)),
+        }
     }
 
     fn cheapest(&self, max_batch: usize) -> Algorithm {

@@ -36,7 +36,7 @@ const GRAPH_PASSES: [GraphPass; 9] = [
     ("fold_constants", |graph, _| fold_constants::run(graph)),
     ("autodiff", |graph, _| add_gradients(graph)),
     ("append_update", append_updates),
-    ("autocast", |graph, _| autocast::run(graph, DType::BF16)),
+    ("autocast", |graph, _| autocast::run(graph, DType::BF16, Selection::Heuristic)),
     ("select_algorithm", |graph, _| select_algorithm::run(graph, Selection::Forced(Algorithm::Winograd(4)))),
     ("assign_layout", |graph, _| assign_layout::run(graph)),
     ("fuse", |graph, _| {

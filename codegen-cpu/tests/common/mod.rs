@@ -134,6 +134,8 @@ pub fn inputs(kernel: &Kernel, batch: usize) -> Vec<Value> {
         let data = noise(count, at as u64 + 1).into_iter().map(|x| match tensor.ty.dtype {
             DType::Bool => f64::from(x > 0.0),
             dtype if dtype.is_integer() => (x.abs() * 10.0).floor(),
+            DType::F16 => half::f16::from_f64(x).to_f64(),
+            DType::BF16 => half::bf16::from_f64(x).to_f64(),
             _ => x,
         });
         Value::new(tensor.ty.dtype, shape, data.collect()).expect("as many as the shape says")
