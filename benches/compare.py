@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Times Kiln and its peers in turn on the same workloads, and prints medians and ratios.
 
-    python benches/compare.py PEERS.py [--jax PEERS_JAX.py] [--workloads lenet mlp ...] [--rounds 3] [--seconds 3] [--threads 2] [--modes torch torch-cl compile]
+    python benches/compare.py PEERS.py [--jax PEERS_JAX.py] [--workloads lenet mlp ...] [--rounds 3] [--seconds 3] [--threads 2] [--modes torch torch-cl compile] [--amp]
 
 PEERS.py is the PyTorch side and PEERS_JAX.py the JAX side: each prints one line of JSON for `--workload W --threads N --seconds S` (and, of
-PyTorch, `--peer torch|compile` and `--channels-last`). Run this with a Python that has them. The Kiln side is `kiln bench`, built before anything is
+PyTorch, `--peer torch|compile`, `--channels-last` and `--amp`, which is bf16 on both sides). Run this with a Python that has them. The Kiln side is `kiln bench`, built before anything is
 timed. Each round runs every side once, so that a machine whose speed drifts slows all of them; the ratio is the median over rounds.
 """
 import argparse
@@ -47,13 +47,14 @@ def processor():
 
 def sides(args, workload, kiln):
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds)] + (["--batch", str(args.batch)] if args.batch else [])
+    common += ["--amp"] if args.amp else []
     found = {"kiln": [kiln, "bench", workload, "--json", *common]}
     for mode in args.modes:
         found[mode] = [sys.executable, args.peers, "--workload", workload, *MODES[mode], *common]
     if args.jax:
         # It takes two processors and the workload's own batch, whatever is asked for: another setting would not be a comparison.
-        if args.threads != 2 or args.batch:
-            sys.exit("the JAX side runs on 2 threads with its own batch: leave out --jax, or --threads and --batch")
+        if args.threads != 2 or args.batch or args.amp:
+            sys.exit("the JAX side runs on 2 threads in f32 with its own batch: leave out --jax, or --threads, --batch and --amp")
         found["jax"] = [sys.executable, args.jax, "--workload", workload, "--seconds", str(args.seconds)]
     return found
 
@@ -68,10 +69,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--amp", action="store_true")
     args = parser.parse_args()
 
     kiln = kiln_binary()
-    print(f"{processor()}; {args.threads} threads, {args.rounds} rounds of {args.seconds} s", flush=True)
+    print(f"{processor()}; {args.threads} threads, {args.rounds} rounds of {args.seconds} s{', bf16' if args.amp else ''}", flush=True)
     for workload in args.workloads:
         commands = sides(args, workload, kiln)
         results = {name: [] for name in commands}

@@ -23,10 +23,14 @@ const MAX_DEPTH: usize = 512;
 const ENOUGH_USES: usize = 64;
 /// Summed positions from which on their lines push each other out of the first cache.
 const LONG_SUM: usize = 128;
+/// So many times longer than the columns a sum makes copying A the greater part of the traffic.
+const LONG_COLUMNS: usize = 8;
 /// Rows for which an operand is packed anew by each thread.
 const BLOCK_ROWS: usize = 196;
 /// Rows of a sample that are worth a contraction of their own.
 const MIN_ROWS: usize = 49;
+/// Columns of a block at most.
+const MAX_BLOCK: usize = 128;
 /// Elements of a contiguous axis that fill registers.
 const FULL_LANES: usize = 8;
 /// With fewer items than this, threads are looked for inside a sample.
@@ -45,7 +49,7 @@ struct Roles {
 /// Gives a kernel a contraction schedule, if it is one.
 pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let Some(mut roles) = roles(kernel, max_batch) else { return false };
-    sum_along_memory(kernel, &mut roles);
+    along_memory(kernel, &mut roles, max_batch);
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
         axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product()
     };
@@ -178,17 +182,27 @@ fn roles(kernel: &Kernel, max_batch: usize) -> Option<Roles> {
     Some(roles)
 }
 
-/// Sums in the order in which A lies in memory, or B where A has no strides: then most summed axes are one run.
-fn sum_along_memory(kernel: &mut Kernel, roles: &mut Roles) {
+/// Puts the axes of the sum in the order in which A lies in memory, or B where A has no strides, and those of rows in that of A: then most of each are
+/// one run, and copies are of runs.
+fn along_memory(kernel: &mut Kernel, roles: &mut Roles, max_batch: usize) {
     let Some((.., factors)) = factors(kernel) else { return };
-    let strides = |factor: usize| -> Option<Vec<i64>> {
+    let sorted = |axes: &[AxisId], factor: usize| -> Option<Vec<AxisId>> {
         let load = kernel.element(factors[factor])?;
-        roles.summed.iter().map(|&axis| stride(kernel, load.tensor, &load.index, axis)).collect()
+        let strides: Option<Vec<i64>> =
+            axes.iter().map(|&axis| stride(kernel, load.tensor, &load.index, axis)).collect();
+        let mut axes: Vec<(i64, AxisId)> = strides?.into_iter().zip(axes.iter().copied()).collect();
+        axes.sort_by_key(|(stride, _)| std::cmp::Reverse(stride.abs()));
+        Some(axes.into_iter().map(|(_, axis)| axis).collect())
     };
-    let Some(strides) = strides(roles.a_factor).or_else(|| strides(1 - roles.a_factor)) else { return };
-    let mut order: Vec<usize> = (0..strides.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(strides[at].abs()));
-    roles.summed = order.into_iter().map(|at| roles.summed[at]).collect();
+    let summed = sorted(&roles.summed, roles.a_factor).or_else(|| sorted(&roles.summed, 1 - roles.a_factor));
+    // Rows are also how results are stored, which matters more where there are many of them for each element of A.
+    let count =
+        |axes: &[AxisId]| -> usize { axes.iter().map(|&axis| kernel.axis(axis).extent.at(max_batch)).product() };
+    if count(&roles.summed) >= LONG_COLUMNS * count(&roles.columns) {
+        roles.rows = sorted(&roles.rows, roles.a_factor).unwrap_or_else(|| std::mem::take(&mut roles.rows));
+    }
+    let Some(summed) = summed else { return };
+    roles.summed = summed;
     if let [Statement::For(_, inner)] = kernel.body.as_mut_slice()
         && let Some(Statement::Reduce { axes, .. }) = inner.first_mut()
     {
@@ -252,7 +266,10 @@ fn divide(kernel: &mut Kernel, roles: &mut Roles, outer: Vec<AxisId>, pack_b: bo
         true => block(kernel, &mut roles.rows, BLOCK_ROWS),
         false => None,
     };
-    if let Some(block) = cut.or_else(|| block(kernel, &mut roles.columns, MACHINE.columns)) {
+    // Wide blocks use each copy of the rows more often, as long as there are blocks enough.
+    let columns: usize = roles.columns.iter().map(|&axis| kernel.axis(axis).extent.factor).product();
+    let wide = (columns / MIN_ITEMS / MACHINE.columns * MACHINE.columns).clamp(MACHINE.columns, MAX_BLOCK);
+    if let Some(block) = cut.or_else(|| block(kernel, &mut roles.columns, wide)) {
         roles.outer.push(block);
         return [outer, vec![block]].concat();
     }

@@ -11,10 +11,19 @@ use crate::statements::{for_each_load, for_each_store};
 /// Inner parts shorter than this would be loops of their own for nothing.
 const LEAST: i64 = 8;
 
-/// Splits the last axis of the outermost loops, if it is such an axis.
+/// Splits the last axis of the outermost loops and the axes of the sum in them, if they are such axes.
 pub fn run(kernel: &mut Kernel) {
-    let [Statement::For(axes, _)] = kernel.body.as_slice() else { return };
-    let Some(&axis) = axes.last() else { return };
+    let [Statement::For(axes, inner)] = kernel.body.as_slice() else { return };
+    let summed = match inner.first() {
+        Some(Statement::Reduce { axes, .. }) => axes.as_slice(),
+        _ => &[],
+    };
+    for axis in axes.last().into_iter().chain(summed).copied().collect::<Vec<AxisId>>() {
+        split(kernel, axis);
+    }
+}
+
+fn split(kernel: &mut Kernel, axis: AxisId) {
     let Some(extent) = kernel.axis(axis).extent.as_fixed().filter(|_| kernel.axis(axis).limit.is_none()) else {
         return;
     };
@@ -23,9 +32,19 @@ pub fn run(kernel: &mut Kernel) {
     if by >= extent || !extent.is_multiple_of(by) {
         return;
     }
-    let (_, inner) = rewrite::split(kernel, axis, by, ("_q", "_r"));
-    if let [Statement::For(axes, _)] = kernel.body.as_mut_slice() {
-        axes.push(inner);
+    let (_, part) = rewrite::split(kernel, axis, by, ("_q", "_r"));
+    let [Statement::For(axes, inner)] = kernel.body.as_mut_slice() else { return };
+    let lists = [
+        Some(axes),
+        inner.first_mut().and_then(|statement| match statement {
+            Statement::Reduce { axes, .. } => Some(axes),
+            _ => None,
+        }),
+    ];
+    for axes in lists.into_iter().flatten() {
+        if let Some(at) = axes.iter().position(|&held| held == axis) {
+            axes.insert(at + 1, part);
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Everything is fixed by shapes and the greatest batch, nothing by the number of threads, so results are the same bits on every
 //! machine size. Seven steps a kernel: long reductions with few results become two kernels; axes that are read through an exact division
-//! are split so that the division is decided when the kernel is compiled; windows that look for a position are written out; contractions get tiles for the micro-kernel; of the rest, axes that are read through divisions are split, and it gets longer
-//! inner loops and threads.
+//! are split so that the division is decided when the kernel is compiled; windows that look for a position are written out; axes that are read through divisions are split; contractions get tiles for the micro-kernel, the rest
+//! longer inner loops and threads.
 //!
 //! **Before:** kernels with the default schedule. **After:** every kernel has `thread`, `grain`, `unroll` and, where one fits, `contract`.
 //!
@@ -65,8 +65,8 @@ pub fn run(steps: &mut Steps) {
     for at in 0..steps.steps.len() {
         phases::run(&mut steps.steps[at].kernel);
         windows::run(&mut steps.steps[at].kernel);
+        divisions::run(&mut steps.steps[at].kernel);
         if !contract::run(&mut steps.steps[at].kernel, steps.max_batch) {
-            divisions::run(&mut steps.steps[at].kernel);
             collapse::run(&mut steps.steps[at].kernel);
             threads::run(&mut steps.steps[at].kernel, steps.max_batch);
         }
