@@ -38,8 +38,8 @@ pub(crate) struct Contraction {
     pub(crate) k: Vec<TiledAxis>,
     /// Axes of `k` before this one are the micro-kernel's batch.
     pub(crate) k_split: usize,
-    /// Whether elements of A and B are pairs of bf16 along k.
-    pub(crate) in_pairs: bool,
+    /// The axis of k along which elements of A and B are pairs of bf16.
+    pub(crate) pair: Option<TiledAxis>,
     pub(crate) a: Operand,
     pub(crate) b: Operand,
     pub(crate) c: Operand,
@@ -153,8 +153,8 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let a_k_first = contiguous(&tiles, &factor_a, &m) > contiguous(&tiles, &factor_a, &k);
     let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
     let pair = pairs::pair_axis(&tiles, [(&factor_a, &m), (&factor_b, &n)], &k);
-    let (a_rows, a_row) = if pair.is_some() {
-        (full_size(&k) / 2, height)
+    let (a_rows, a_row) = if let Some(pair) = pair {
+        (full_size(&pairs::paired(&k, pair)), height)
     } else if a_k_first {
         (full_size(&k), height)
     } else {
@@ -170,7 +170,10 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let (k_split, a, b) = match pair {
         Some(pair) => {
             let (split, a, _) = operands(&m, &n, &k, in_place_a, None);
-            let a = a.ok().and_then(|a| pairs::in_words(a, pair));
+            // Pairs are within the micro-kernel's k.
+            let at = k.iter().position(|axis| axis.inner == pair.inner).unwrap_or(0);
+            let a = a.ok().filter(|_| split <= at).and_then(|a| pairs::in_words(a, pair));
+            let split = split.min(at);
             let a = a.unwrap_or_else(|| pairs::packed(&tiles, &factor_a, a_tile, (&m, &k, split), pair, a_row));
             (split, a, pairs::packed(&tiles, &factor_b, b_tile, (&n, &k, split), pair, columns))
         }
@@ -217,8 +220,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     }
     let outer = axes.iter().copied().filter(|axis| !threads.contains(axis) && !tiled(axis)).collect();
     let threads = if item_start.is_some() { Vec::new() } else { threads.clone() };
-    let contraction =
-        Contraction { threads, item_start, outer, m, n, k, k_split, in_pairs: pair.is_some(), a, b, c, epilogue };
+    let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, pair, a, b, c, epilogue };
     Some(Plan { kernel: tiles.kernel, contraction: Some(contraction), scratch_offsets, scratch_bytes })
 }
 

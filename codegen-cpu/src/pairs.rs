@@ -1,6 +1,6 @@
 //! Contractions of bf16: operands in pairs along k, for the micro-kernels that multiply two of them in a step.
 //!
-//! A lies ready where its pairs do: k contiguous, everything else an even distance apart. Otherwise an operand is packed as `[pairs of k][rows or columns]` of 32-bit
+//! A lies ready where its pairs do: k contiguous and even, everything else an even distance apart. Otherwise an operand is packed as `[pairs of k][rows or columns]` of 32-bit
 //! words, by one call of the runtime for each position of the axes that take no part.
 
 use std::mem::offset_of;
@@ -27,15 +27,20 @@ pub(crate) struct Pairs {
     outside: Vec<AxisId>,
 }
 
-/// The axis whose positions are paired, if the factors are bf16 in f32 and all tiles are even: the last one of k.
+/// The axis whose positions are paired, if the factors are bf16 in f32: the last one of k.
 pub(crate) fn pair_axis(tiles: &Tiles, sides: [(&Expr, &[TiledAxis]); 2], k: &[TiledAxis]) -> Option<TiledAxis> {
     let pair = *k.iter().rfind(|axis| axis.size > 1)?;
     let moves = |(value, side): (&Expr, &[TiledAxis])| {
         let from = tiles.position_of_bf16(value)?.1;
         factor(&from, pair.inner).zip(factor(&from, last(side).inner))
     };
-    let even = pair.size.is_multiple_of(2) && pair.extent.factor.is_multiple_of(2);
-    (even && sides.into_iter().all(|side| moves(side).is_some())).then_some(pair)
+    sides.into_iter().all(|side| moves(side).is_some()).then_some(pair)
+}
+
+/// The axes of k with pairs in the place of positions. An odd last position is one, with 0.
+pub(crate) fn paired(k: &[TiledAxis], pair: TiledAxis) -> Vec<TiledAxis> {
+    let half = |axis: &TiledAxis| if axis.inner == pair.inner { axis.size.div_ceil(2) } else { axis.size };
+    k.iter().map(|axis| TiledAxis { size: half(axis), ..*axis }).collect()
 }
 
 /// The axis of rows or columns that is contiguous in a tile.
@@ -45,7 +50,8 @@ fn last(side: &[TiledAxis]) -> TiledAxis {
 
 /// An operand where it lies, in words, if its pairs are words.
 pub(crate) fn in_words(operand: Operand, pair: TiledAxis) -> Option<Operand> {
-    let even = [operand.row_stride, operand.batch_stride].iter().all(|stride| stride % 2 == 0);
+    let even = [operand.row_stride, operand.batch_stride, pair.size as i64, pair.extent.factor as i64];
+    let even = even.iter().all(|stride| stride % 2 == 0);
     let ready = factor(&operand.position, pair.inner) == Some(1) && operand.k_stride == 1 && even;
     ready.then(|| Operand { row_stride: operand.row_stride / 2, batch_stride: operand.batch_stride / 2, ..operand })
 }
@@ -63,9 +69,10 @@ pub(crate) fn packed(
     let from = tiles.position_of_bf16(value).expect("pair_axis has looked");
     let stride = |axis: TiledAxis| factor(&from.1, axis.inner).expect("pair_axis has looked");
     let (k_stride, column_stride) = (stride(pair), stride(column));
-    // Half a position along the paired axis is a pair.
-    let pairs = position(k).terms.into_iter().filter(|(atom, _)| *atom != Atom::Axis(pair.inner));
-    let pairs = Index { terms: pairs.map(|(atom, stride)| (atom, stride / 2)).collect(), offset: 0 };
+    let k_pairs = paired(k, pair);
+    // The call goes over the pairs of one line.
+    let terms = position(&k_pairs).terms.into_iter().filter(|(atom, _)| *atom != Atom::Axis(pair.inner));
+    let pairs = Index { terms: terms.collect(), offset: 0 };
     let outside =
         side.iter().chain(k).map(|axis| axis.inner).filter(|&axis| axis != pair.inner && axis != column.inner);
     let pack = Pairs {
@@ -83,7 +90,7 @@ pub(crate) fn packed(
         position: Index::default(),
         row_stride: 1,
         k_stride: row as i64,
-        batch_stride: (row * full_size(&k[split..]) / 2) as i64,
+        batch_stride: (row * full_size(&k_pairs[split..])) as i64,
         pack: Some(Pack::Pairs(pack)),
     }
 }

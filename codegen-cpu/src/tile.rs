@@ -21,6 +21,7 @@ use kiln_runtime::abi::{BrgemmArgs, KernelContext};
 
 use crate::contract::{Contraction, Operand, Pack, TiledAxis, leading};
 use crate::emit::{Emitter, Position};
+use crate::pairs::paired;
 use crate::work::Work;
 
 /// One loop around the micro-kernel.
@@ -193,13 +194,13 @@ impl Emitter<'_> {
     }
 
     fn call_brgemm(&mut self, nest: &Nest<'_>) {
-        let Contraction { m, n, k, k_split, in_pairs, a, b, c, .. } = nest.contraction;
+        let Contraction { m, n, k, k_split, pair, a, b, c, .. } = nest.contraction;
         let int = |e: &mut Self, value: i64| e.int(value);
         let (batch, inner) = k.split_at(*k_split);
         let fields = [
             (offset_of!(BrgemmArgs, m), self.tile_size(m)),
             (offset_of!(BrgemmArgs, n), self.tile_size(n)),
-            (offset_of!(BrgemmArgs, k), self.depth(inner, *in_pairs)),
+            (offset_of!(BrgemmArgs, k), self.depth(inner, *pair)),
             (offset_of!(BrgemmArgs, count), self.tile_size(batch)),
             (offset_of!(BrgemmArgs, a), self.corner(nest, a)),
             (offset_of!(BrgemmArgs, a_m_stride), int(self, a.row_stride)),
@@ -212,14 +213,23 @@ impl Emitter<'_> {
             (offset_of!(BrgemmArgs, c_m_stride), int(self, c.row_stride)),
             (offset_of!(BrgemmArgs, accumulate), self.is_later_tile(nest)),
         ];
-        let kernel = if *in_pairs { KernelContext::OFFSET_BRGEMM_BF16 } else { KernelContext::OFFSET_BRGEMM_F32 };
+        let kernel = if pair.is_some() { KernelContext::OFFSET_BRGEMM_BF16 } else { KernelContext::OFFSET_BRGEMM_F32 };
         self.call_with(kernel, nest.arguments, &fields);
     }
 
     /// Elements of A along k in the tile in hand.
-    fn depth(&mut self, inner: &[TiledAxis], in_pairs: bool) -> Value {
-        let count = self.tile_size(inner);
-        if in_pairs { self.b.ins().ushr_imm_u(count, 1) } else { count }
+    fn depth(&mut self, inner: &[TiledAxis], pair: Option<TiledAxis>) -> Value {
+        let Some(pair) = pair else { return self.tile_size(inner) };
+        let halves = paired(inner, pair);
+        match inner.get(leading(inner)) {
+            // Its last tile may be short.
+            Some(axis) if axis.inner == pair.inner => {
+                let count = self.trip(axis.inner);
+                let count = self.b.ins().iadd_imm_s(count, 1);
+                self.b.ins().ushr_imm_u(count, 1)
+            }
+            _ => self.tile_size(&halves),
+        }
     }
 
     /// Rows of the tile in hand: the leading axis may be short, the others count in full.
