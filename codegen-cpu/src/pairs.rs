@@ -53,7 +53,7 @@ pub(crate) fn in_words(operand: Operand, pair: TiledAxis) -> Option<Operand> {
     let even = [operand.row_stride, operand.batch_stride, pair.size as i64, pair.extent.factor as i64];
     let even = even.iter().all(|stride| stride % 2 == 0);
     let ready = factor(&operand.position, pair.inner) == Some(1) && operand.k_stride == 1 && even;
-    ready.then(|| Operand { row_stride: operand.row_stride / 2, batch_stride: operand.batch_stride / 2, ..operand })
+    ready.then_some(Operand { row_stride: operand.row_stride / 2, batch_stride: operand.batch_stride / 2, ..operand })
 }
 
 /// An operand packed in pairs; `row` words are in a row of its tile, and axes of `k` before `split` are the micro-kernel's batch.

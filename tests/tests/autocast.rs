@@ -16,7 +16,7 @@ fn training() -> Training<Net> {
         Relu,
         Conv2d::new(32, 34, 1),
         Relu,
-        Flatten::default(),
+        Flatten,
         Linear::new(34 * 9, 21),
         Tanh,
         Linear::new(21, 4),

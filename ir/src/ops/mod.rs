@@ -22,6 +22,7 @@ mod rank;
 mod rearrange;
 mod reduce;
 mod scan;
+mod straight_line;
 mod view;
 mod windows;
 mod winograd;

@@ -7,41 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
-use kiln_ir::{AxisId, DType, Dim, Expr, Graph, Index, Kind, LocalId, Monoid, TensorId, Type, ValueId};
+use kiln_ir::{AxisId, DType, Dim, Expr, Index, Kind, LocalId, Monoid, TensorId, Type, ValueId};
 
+use super::context::Context;
 use super::{axis_names, hoist, tidy};
 use crate::fuse::domain::Domain;
-use crate::fuse::facts::{self, Facts};
+use crate::fuse::facts;
 use crate::statements;
-
-/// What lowering knows of a graph.
-pub struct Context<'g> {
-    pub graph: &'g Graph,
-    pub max_batch: usize,
-    /// The facts of every value that a kernel computes.
-    pub facts: BTreeMap<ValueId, Facts>,
-}
-
-impl Context<'_> {
-    /// The axes of a value in memory, the outermost first.
-    pub fn layout(&self, value: ValueId) -> Vec<usize> {
-        let node = self.graph.node(value);
-        node.layout.clone().unwrap_or_else(|| (0..node.ty.rank()).collect())
-    }
-
-    /// One item for each axis of a value, in the order of its memory. What is seen in another shape has no layout.
-    pub fn in_memory<T: Clone>(&self, value: ValueId, axes: &[T]) -> Vec<T> {
-        match &self.graph.node(value).layout {
-            Some(layout) => layout.iter().map(|&axis| axes[axis].clone()).collect(),
-            None => axes.to_vec(),
-        }
-    }
-
-    /// Whether a value has its own memory, if the kernel at hand does not compute it.
-    pub fn is_materialised(&self, value: ValueId) -> bool {
-        facts::is_leaf(self.graph, value) || self.graph.node(value).kernel.is_some()
-    }
-}
 
 /// A kernel, and the values behind its tensors.
 pub struct Emitted {

@@ -17,6 +17,7 @@
 
 mod axis_names;
 mod block;
+mod context;
 mod emit;
 mod guard;
 mod hoist;
@@ -34,7 +35,7 @@ use kiln_ir::{AxisId, Expr, Graph, Index, Init, Load, Op, Place, Role, TensorId,
 
 use crate::fuse::{facts, names};
 use crate::steps::{Slot, Step, Steps};
-use emit::Context;
+use context::Context;
 
 /// The launches of a fused graph.
 pub fn run(graph: &Graph) -> Steps {

@@ -22,6 +22,7 @@ mod contract;
 mod divisions;
 mod phases;
 pub(crate) mod rewrite;
+mod roles;
 mod split_reduction;
 mod threads;
 mod windows;
