@@ -95,7 +95,7 @@ mod tests {
     fn every_size_and_direction_is_paired_and_nothing_else_is_touched() {
         for (k, columns) in [(1usize, 1usize), (2, 7), (3, 40), (16, 16), (33, 17), (64, 35)] {
             // Contiguous columns, contiguous k with pairs in place, and with an odd stride between.
-            for (k_stride, column_stride) in [(columns + 1, 1), (1, (k + 1) / 2 * 2), (1, k / 2 * 2 + 1)] {
+            for (k_stride, column_stride) in [(columns + 1, 1), (1, k.div_ceil(2) * 2), (1, k / 2 * 2 + 1)] {
                 let source: Vec<u16> = (0..(k * k_stride + columns * column_stride) as u16).collect();
                 let to_stride = columns + 3;
                 let mut copy = vec![u32::MAX; k.div_ceil(2) * to_stride];
