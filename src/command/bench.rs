@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use kiln_frontend::Code;
 use kiln_ir::program::Entry;
-use kiln_ir::{DType, Program};
+use kiln_ir::{DType, Graph, Program};
 use kiln_runtime::philox::Philox4x32;
 use kiln_runtime::{Input, Pool, Session, peak_resident_bytes};
 use serde::Serialize;
 
 use super::{Draw, Model, mistake, names};
 use crate::compiler::Compiled;
-use crate::{Compiler, Error, Selection};
+use crate::{Compiler, Error, Selection, Traced};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -25,7 +25,7 @@ pub(super) struct Options {
     /// Threads; as many as KILN_THREADS says or as there are processors if nothing is said.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
-    /// Samples of a step; the model's bound if nothing is said.
+    /// Samples of a step, for which the program is made; the model's bound if nothing is said.
     #[arg(long)]
     batch: Option<usize>,
     /// How long to repeat the step.
@@ -69,6 +69,17 @@ struct Measured {
     losses: Vec<f64>,
 }
 
+fn graphs(traced: &Traced) -> impl Iterator<Item = &Graph> {
+    [&traced.train, &traced.eval, &traced.predict].into_iter().flatten()
+}
+
+/// The same for steps of at most so many samples.
+fn bounded(mut traced: Traced, batch: usize) -> Traced {
+    let graphs = [&mut traced.train, &mut traced.eval, &mut traced.predict].into_iter().flatten();
+    graphs.filter(|graph| graph.max_batch.is_some()).for_each(|graph| graph.max_batch = Some(batch));
+    traced
+}
+
 /// The input data of one step, of one type an input.
 enum Data {
     F32(Vec<f32>),
@@ -88,15 +99,16 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     let selection = if options.exact { Selection::Exact } else { Selection::default() };
     let compiler = Compiler::new().detect_anomaly(options.detect_anomaly).algorithms(selection);
     let compiler = if options.amp { compiler.autocast(DType::BF16) } else { compiler };
-    let compiled = compiler.compile_traced((model.trace)().map_err(Error::Model)?)?;
-    let program = compiled.program.clone();
-    let entry = program.entries.iter().find(|entry| entry.name == "train_step").unwrap_or(&program.entries[0]);
-    let batch = options.batch.unwrap_or(program.max_batch);
-    if !(1..=program.max_batch).contains(&batch) {
-        let bound = program.max_batch;
+    let traced = (model.trace)().map_err(Error::Model)?;
+    let bound = graphs(&traced).filter_map(|graph| graph.max_batch).max().unwrap_or(1);
+    let batch = options.batch.unwrap_or(bound);
+    if !(1..=bound).contains(&batch) {
         let message = format!("--batch needs a number from 1 to {bound}, the bound of `{name}`: found {batch}");
         return Err(mistake(Code::BadArgument, message, format!("leave it out for {bound}")));
     }
+    let compiled = compiler.compile_traced(bounded(traced, batch))?;
+    let program = compiled.program.clone();
+    let entry = program.entries.iter().find(|entry| entry.name == "train_step").unwrap_or(&program.entries[0]);
     let mut session = session(compiled, &compiler, options.threads)?;
     let compile = start.elapsed();
 
