@@ -90,19 +90,12 @@ struct Convolution {
 
 impl Convolution {
     fn of(graph: &Graph, value: ValueId) -> Option<Convolution> {
-        let (direction, geometry) = match &graph.node(value).op {
-            Op::Conv(op) => {
-                (Direction::Forward, [&op.stride, &op.padding, &op.dilation, &vec![op.groups]].map(Vec::clone))
-            }
-            Op::ConvInputGrad(op) => {
-                (Direction::Input, [&op.stride, &op.padding, &op.dilation, &vec![op.groups]].map(Vec::clone))
-            }
-            Op::ConvWeightGrad(op) => {
-                (Direction::Weight, [&op.stride, &op.padding, &op.dilation, &vec![op.groups]].map(Vec::clone))
-            }
+        let (direction, stride, padding, dilation, groups) = match &graph.node(value).op {
+            Op::Conv(op) => (Direction::Forward, &op.stride, &op.padding, &op.dilation, op.groups),
+            Op::ConvInputGrad(op) => (Direction::Input, &op.stride, &op.padding, &op.dilation, op.groups),
+            Op::ConvWeightGrad(op) => (Direction::Weight, &op.stride, &op.padding, &op.dilation, op.groups),
             _ => return None,
         };
-        let [stride, padding, dilation, groups] = geometry;
         let [first, second] = *graph.operands(value).as_slice() else { return None };
         let (ty, a, b) = (graph.ty(value), graph.ty(first), graph.ty(second));
         // The input, the weight and the output, whichever of them is the result.
@@ -111,12 +104,12 @@ impl Convolution {
             Direction::Input => [ty, b, a],
             Direction::Weight => [a, ty, b],
         };
-        let stride: [usize; 2] = stride.try_into().ok()?;
+        let stride: [usize; 2] = stride.as_slice().try_into().ok()?;
         // The gradient of what strides is that of what does not, of a cotangent with zeros between its elements.
         let steps = stride == [1, 1] || direction == Direction::Input;
-        let plain = steps && dilation == [1, 1] && groups == [1];
+        let plain = steps && *dilation == [1, 1] && groups == 1;
         let taps = weight.rank() == 4 && [2, 3].iter().all(|&axis| weight.dim(axis) == Dim::fixed(WINOGRAD_TAPS));
-        let padding: [usize; 2] = padding.try_into().ok()?;
+        let padding: [usize; 2] = padding.as_slice().try_into().ok()?;
         let inside = padding.iter().all(|&padding| padding < WINOGRAD_TAPS);
         if !plain || !taps || !inside || ty.dtype != DType::F32 {
             return None;
