@@ -1,13 +1,12 @@
 //! `tanh x = E / (E + 2)` with `E = e^2x - 1`, which is taken before the 1 of the exponential's series has rounded the rest away: with
 //! `2x = n ln 2 + r`, `E = 2^n · (e^r - 1) + (2^n - 1)`. So one formula is exact enough near 0 and far from it.
-//! Source: Cephes `expf.c` (S. Moshier) for the series.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 
 use super::Lane;
-use super::exp::{COEFFICIENTS, LN_2_HIGH, LN_2_LOW};
+use super::exp::reduced;
 use crate::ops::select;
 
 /// From here on the result is 1.
@@ -23,16 +22,7 @@ pub(crate) fn tanh(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     let magnitude = select(lane.b, is_far, greatest, magnitude);
 
     let twice = lane.add(magnitude, magnitude);
-    let inverse = lane.number(std::f32::consts::LOG2_E);
-    let scaled = lane.mul(twice, inverse);
-    let (whole, n) = lane.round(scaled);
-    let (high, low) = (lane.number(-LN_2_HIGH), lane.number(-LN_2_LOW));
-    let r = lane.mul_add(whole, high, twice);
-    let r = lane.mul_add(whole, low, r);
-
-    let square = lane.mul(r, r);
-    let tail = lane.polynomial(r, &COEFFICIENTS);
-    let series = lane.mul_add(tail, square, r);
+    let (series, n) = reduced(&mut lane, twice);
     let power = lane.power_of_two(n);
     let (one, two) = (lane.number(1.0), lane.number(2.0));
     let rest = lane.b.ins().fsub(power, one);
