@@ -44,6 +44,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// The axes in memory, the outermost first.
+    pub fn memory_order(&self) -> Vec<usize> {
+        self.layout.clone().unwrap_or_else(|| (0..self.ty.rank()).collect())
+    }
+
     /// What the user called and where, for messages: `embedding at model.rs:12:9 in tokens`.
     pub fn site(&self) -> String {
         let name = self.place.method.as_deref().unwrap_or_else(|| self.op.name());

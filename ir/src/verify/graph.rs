@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Report};
 use crate::ops::{Op, Role};
-use crate::{Attribute, Code, Diagnostic, Graph, Output, Place, ValueId};
+use crate::{Attribute, Code, Diagnostic, Graph, Node, Output, Place, ValueId};
 
 /// The rules that a graph breaks, by line of its text.
 pub fn verify_graph(graph: &Graph) -> Vec<Finding> {
@@ -61,24 +61,29 @@ fn check_type(graph: &Graph, value: ValueId) -> Result<(), Diagnostic> {
         return Err(Diagnostic::new(Code::BatchAxis, message));
     }
     let inferred = node.op.infer(&graph.operand_types(value))?;
-    if let Some(layout) = &node.layout {
-        let mut axes = layout.clone();
-        axes.sort_unstable();
-        if !axes.into_iter().eq(0..node.ty.rank())
-            || node.ty.shape.dims().first().is_some_and(|dim| dim.batch) && layout[0] != 0
-        {
-            let message = format!(
-                "a layout names every axis once, the batch first: `%{}` is {}, with {layout:?}",
-                node.name, node.ty
-            );
-            return Err(Diagnostic::new(Code::WrongType, message));
-        }
-    }
+    check_layout(node)?;
     if inferred == node.ty {
         return Ok(());
     }
     let message = format!("{} of these operands is {inferred}: `%{}` says {}", node.op.name(), node.name, node.ty);
     Err(Diagnostic::new(Code::WrongType, message))
+}
+
+/// Who gives an input or reads an output from outside knows of no layout.
+fn check_layout(node: &Node) -> Result<(), Diagnostic> {
+    let Some(layout) = &node.layout else { return Ok(()) };
+    let refused = |message: String| Err(Diagnostic::new(Code::WrongType, message));
+    if matches!(node.op, Op::Input(_) | Op::Constant(_)) {
+        return refused(format!("what is given lies in the order of its axes: `%{}` has layout {layout:?}", node.name));
+    }
+    let mut axes = layout.clone();
+    axes.sort_unstable();
+    let batch = node.ty.shape.dims().first().is_some_and(|dim| dim.batch);
+    if !axes.into_iter().eq(0..node.ty.rank()) || batch && layout[0] != 0 {
+        let Node { name, ty, .. } = node;
+        return refused(format!("a layout names every axis once, the batch first: `%{name}` is {ty}, with {layout:?}"));
+    }
+    Ok(())
 }
 
 fn check_output<'g>(
@@ -88,6 +93,9 @@ fn check_output<'g>(
     output_names: &mut BTreeSet<&'g str>,
     updated: &mut BTreeSet<ValueId>,
 ) -> Result<(), String> {
+    if graph.node(output.value).layout.is_some() {
+        return Err(format!("an output lies in the order of its axes: `{}` has a layout", output.name));
+    }
     let Some(input) = output.updates else {
         let is_new = output_names.insert(&output.name);
         return if is_new { Ok(()) } else { Err(format!("outputs have different names: two are `{}`", output.name)) };
