@@ -38,20 +38,17 @@ pub fn run(graph: &mut Graph) {
 fn images(graph: &Graph) -> Vec<ValueId> {
     let order = graph.order();
     let mut found: BTreeSet<ValueId> = BTreeSet::new();
-    for &value in &order {
-        let all = graph.operands(value).into_iter().chain([value]);
-        found.extend(all.filter(|&member| graph.ty(member).rank() == 4 && names_images(&graph.node(value).op)));
-        if let Some(weight) = weight(graph, value) {
-            found.remove(&weight);
-        }
+    for &value in order.iter().filter(|&&value| names_images(&graph.node(value).op)) {
+        let weight = weight(graph, value);
+        let members = graph.operands(value).into_iter().chain([value]);
+        found.extend(members.filter(|&member| graph.ty(member).rank() == 4 && Some(member) != weight));
     }
     // Forwards and backwards through what keeps positions.
     loop {
         let before = found.len();
         for &value in order.iter().filter(|&&value| keeps_positions(graph, value)) {
-            let rank = graph.ty(value).rank();
             let members: Vec<ValueId> = graph.operands(value).into_iter().chain([value]).collect();
-            let same = |&member: &ValueId| graph.ty(member).rank() == rank && is_large(graph, member);
+            let same = |&member: &ValueId| graph.ty(member).rank() == 4 && is_large(graph, member);
             if members.iter().any(|member| same(member) && found.contains(member)) {
                 found.extend(members.into_iter().filter(same));
             }
@@ -81,15 +78,13 @@ fn weight(graph: &Graph, value: ValueId) -> Option<ValueId> {
 
 /// Whether an op's operands and result are images, but for a weight.
 fn names_images(op: &Op) -> bool {
-    let side = match op {
-        Op::ToWinograd(to) => to.side.as_str(),
-        Op::FromWinograd(from) => from.side.as_str(),
-        Op::Conv(_) | Op::ConvInputGrad(_) | Op::ConvWeightGrad(_) => "data",
-        Op::MaxPool(_) | Op::MaxPoolIndex(_) | Op::MaxPoolGrad(_) | Op::MaxPoolPick(_) => "data",
-        Op::SumPool(_) | Op::SumPoolGrad(_) => "data",
-        _ => "kernel",
-    };
-    side != "kernel"
+    match op {
+        Op::ToWinograd(to) => to.side != "kernel",
+        Op::FromWinograd(from) => from.side != "kernel",
+        Op::Conv(_) | Op::ConvInputGrad(_) | Op::ConvWeightGrad(_) | Op::SumPool(_) | Op::SumPoolGrad(_) => true,
+        Op::MaxPool(_) | Op::MaxPoolIndex(_) | Op::MaxPoolGrad(_) | Op::MaxPoolPick(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether elements come from the operands' elements at about the same position.

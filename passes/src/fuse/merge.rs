@@ -98,8 +98,8 @@ impl Fusion<'_> {
     fn goes_down_columns(&self, member: ValueId, domain: &Domain) -> bool {
         let facts = &self.facts[&member];
         let private = domain.private(member, facts);
-        let layout = self.graph.node(member).layout.clone().unwrap_or_else(|| (0..facts.result.len()).collect());
-        let innermost = layout.into_iter().rfind(|&axis| facts.result[axis] != Dim::ONE);
+        let innermost =
+            self.graph.node(member).memory_order().into_iter().rfind(|&axis| facts.result[axis] != Dim::ONE);
         !private.is_empty()
             && innermost.is_some_and(|axis| !private.contains(&axis))
             && facts.positions(self.max_batch) > SMALL

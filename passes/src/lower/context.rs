@@ -15,12 +15,6 @@ pub struct Context<'g> {
 }
 
 impl Context<'_> {
-    /// The axes of a value in memory, the outermost first.
-    pub fn layout(&self, value: ValueId) -> Vec<usize> {
-        let node = self.graph.node(value);
-        node.layout.clone().unwrap_or_else(|| (0..node.ty.rank()).collect())
-    }
-
     /// One item for each axis of a value, in the order of its memory. What is seen in another shape has no layout.
     pub fn in_memory<T: Clone>(&self, value: ValueId, axes: &[T]) -> Vec<T> {
         match &self.graph.node(value).layout {

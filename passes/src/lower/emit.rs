@@ -98,7 +98,12 @@ impl<'a> Emitter<'a> {
         emitter.order = emitter.shared.clone();
         let stored = |member: &&ValueId| cx.graph.node(**member).layout.is_some();
         if let Some(member) = members.iter().find(stored) {
-            let in_memory = cx.layout(*member).into_iter().filter_map(|axis| emitter.domain.places[member][axis]);
+            let in_memory = cx
+                .graph
+                .node(*member)
+                .memory_order()
+                .into_iter()
+                .filter_map(|axis| emitter.domain.places[member][axis]);
             let first: Vec<AxisId> = in_memory.map(|place| emitter.shared[place]).collect();
             emitter.order.retain(|axis| !first.contains(axis));
             emitter.order.extend(first);

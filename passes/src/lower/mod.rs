@@ -238,7 +238,7 @@ impl Lowering<'_> {
             for operand in &draft.operands {
                 let memory = storage.get(operand).copied().unwrap_or(*operand);
                 slots.push(*numbers.entry(memory).or_insert_with(|| {
-                    steps.slots.push(new_slot(graph, memory, outputs.get(&memory).copied()));
+                    steps.slots.push(new_slot(self.cx, memory, outputs.get(&memory).copied()));
                     steps.slots.len() - 1
                 }));
             }
@@ -269,14 +269,12 @@ fn class(input: &Input) -> Class {
     }
 }
 
-fn new_slot(graph: &Graph, memory: Memory, output: Option<usize>) -> Slot {
+fn new_slot(cx: &Context<'_>, memory: Memory, output: Option<usize>) -> Slot {
+    let graph = cx.graph;
     let value = value_of(graph, memory);
-    let node = graph.node(value);
     // As the kernels see it.
-    let ty = match &node.layout {
-        Some(layout) => node.ty.with_shape(layout.iter().map(|&axis| node.ty.dim(axis)).collect::<Vec<_>>()),
-        None => node.ty.clone(),
-    };
+    let ty = graph.ty(value);
+    let ty = ty.with_shape(cx.in_memory(value, &ty.shape.0));
     let name = graph.name_of(value).to_owned();
     let slot = |name: String, class| Slot { name, ty: ty.clone(), class, init: Init::Zeros };
     if let Some(at) = output {
