@@ -67,7 +67,7 @@ impl Compiler {
         Compiler { cpu, ..self }
     }
 
-    /// Which algorithms may compute convolutions. The fastest are not the most exact: Winograd's lose up to three bits of a result (1e-5 of its greatest element), which
+    /// Which algorithms may compute convolutions. The fastest are not the most exact: Winograd's lose about two bits of a result (4e-6 of its greatest element), which
     /// [`Selection::Exact`] keeps.
     #[must_use]
     pub fn algorithms(self, selection: Selection) -> Compiler {

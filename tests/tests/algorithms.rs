@@ -23,8 +23,8 @@ const CASES: [Case; 6] = [
     Case { channels: [256, 64], extents: [14, 14], padding: 1, stride: 1 },
 ];
 
-/// The error of each algorithm, relative to the greatest element of a result. The worst of these cases are 1.2e-6, 0.9e-6 and 9.5e-6: tiles of two outputs
-/// lose nothing to speak of, tiles of four, whose matrices have entries up to 8, three bits.
+/// The error of each algorithm, relative to the greatest element of a result. The worst of these cases are 1.2e-6, 0.9e-6 and 3.7e-6: tiles of two outputs
+/// lose nothing to speak of, tiles of four, whose matrices are not exact, two bits.
 const BOUNDS: [(Algorithm, f64); 3] =
     [(Algorithm::Direct, 2e-6), (Algorithm::Winograd(2), 2e-6), (Algorithm::Winograd(4), 1.5e-5)];
 
