@@ -12,6 +12,7 @@ use kiln_ir::{AxisId, DType, Dim, Expr, Index, TensorId};
 
 use crate::lanes::Lanes;
 use crate::ops;
+use crate::wide_loops::Widening;
 
 /// Where a loop axis stands.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +69,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) refuted: Vec<(Index, Dim)>,
     /// Loops around the point of emission.
     pub(crate) depth: u32,
+    /// Loops that become wide, where the processor has them.
+    pub(crate) widening: Option<Widening>,
 }
 
 impl<'a> Emitter<'a> {
@@ -107,6 +110,7 @@ impl<'a> Emitter<'a> {
             proven: Vec::new(),
             refuted: Vec::new(),
             depth: 0,
+            widening: None,
         }
     }
 

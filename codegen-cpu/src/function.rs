@@ -3,10 +3,17 @@
 //! Items are the row-major positions of the schedule's thread axes. A range of them is walked row by row of the last thread axis,
 //! so that the division into axis positions happens once a row and the row is a loop like any other (it may run in lanes).
 
-use cranelift_codegen::Context;
+use std::collections::HashSet;
+
+use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, Value, types};
+use cranelift_codegen::entity::PrimaryMap;
+use cranelift_codegen::ir::{
+    AbiParam, ExternalName, Function, InstBuilder, MemFlagsData, Signature, UserExternalName, UserExternalNameRef,
+    UserFuncName, Value, types,
+};
 use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use kiln_ir::AxisId;
 use kiln_ir::kernel::{Kernel, Statement};
@@ -16,6 +23,8 @@ use crate::Error;
 use crate::contract::Plan;
 use crate::emit::{Emitter, Position};
 use crate::loops::Span;
+use crate::wide::{self, WideFunctions};
+use crate::wide_loops::Widening;
 use crate::work::Work;
 
 /// The machine code of one kernel. It refers to nothing outside itself.
@@ -29,23 +38,75 @@ pub(crate) struct MachineCode {
 /// Compiles a kernel.
 pub(crate) fn machine_code(kernel: &Kernel, isa: &dyn TargetIsa, disassemble: bool) -> Result<MachineCode, Error> {
     let codegen = |message: String| Error::Codegen { kernel: kernel.name.clone(), message };
-    let mut context = Context::for_function(function(kernel, isa)?);
+    let (mut context, behind) = optimised(kernel, isa)?;
     context.set_disasm(disassemble);
+    let names = context.func.params.user_named_funcs().clone();
     let compiled = context
         .compile(isa, &mut ControlPlane::default())
         .map_err(|error| codegen(cranelift_codegen::print_errors::pretty_error(error.func, error.inner)))?;
-    if let Some(relocation) = compiled.buffer.relocs().first() {
-        return Err(codegen(format!("the code refers to {:?}", relocation.target)));
+    let mut bytes = compiled.buffer.data().to_vec();
+    // Wide functions lie behind, so that a call is a distance.
+    let mut starts = Vec::new();
+    for function in &behind {
+        bytes.resize(bytes.len().next_multiple_of(WIDE_ALIGNMENT), 0xCC);
+        starts.push(bytes.len());
+        bytes.extend_from_slice(function);
     }
+    for relocation in compiled.buffer.relocs() {
+        let start = called(&names, relocation).and_then(|number| starts.get(number));
+        let Some(start) = start else { return Err(codegen(format!("the code refers to {:?}", relocation.target))) };
+        let at = relocation.offset as usize;
+        let distance = *start as i64 + relocation.addend - at as i64;
+        bytes[at..at + 4].copy_from_slice(&(distance as i32).to_le_bytes());
+    }
+    let alignment = u64::from(compiled.buffer.alignment).max(u64::from(isa.function_alignment().preferred));
     Ok(MachineCode {
-        bytes: compiled.buffer.data().to_vec(),
-        alignment: u64::from(compiled.buffer.alignment).max(u64::from(isa.function_alignment().preferred)),
+        bytes,
+        alignment: if behind.is_empty() { alignment } else { alignment.max(WIDE_ALIGNMENT as u64) },
         disassembly: compiled.vcode.clone(),
     })
 }
 
+/// Wide functions and their constants are whole lines.
+const WIDE_ALIGNMENT: usize = 64;
+
+/// The number of the wide function that a call refers to.
+fn called(names: &PrimaryMap<UserExternalNameRef, UserExternalName>, relocation: &FinalizedMachReloc) -> Option<usize> {
+    let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = relocation.target else { return None };
+    let is_call = matches!(relocation.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4);
+    is_call.then(|| names[name].index as usize)
+}
+
+/// A kernel after the mid-end, and the wide functions that it calls.
+fn optimised(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<(Context, WideFunctions), Error> {
+    let codegen = |message: String| Error::Codegen { kernel: kernel.name.clone(), message };
+    let mut refused = HashSet::new();
+    loop {
+        let widening = wide::is_available(isa).then(|| Widening::all_but(refused.clone()));
+        let (func, widening) = function(kernel, isa, widening)?;
+        let mut context = Context::for_function(func);
+        let Some(widening) = widening else { return Ok((context, Vec::new())) };
+        if widening.refused.len() > refused.len() {
+            refused = widening.refused;
+            continue;
+        }
+        if widening.marked.is_empty() {
+            return Ok((context, Vec::new()));
+        }
+        context.optimize(isa, &mut ControlPlane::default()).map_err(|error| codegen(error.to_string()))?;
+        match wide::take_out(&mut context, &widening.marked) {
+            Ok(functions) => return Ok((context, functions)),
+            Err(more) => refused.extend(more),
+        }
+    }
+}
+
 /// The kernel as a Cranelift function.
-pub(crate) fn function(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function, Error> {
+pub(crate) fn function(
+    kernel: &Kernel,
+    isa: &dyn TargetIsa,
+    widening: Option<Widening>,
+) -> Result<(Function, Option<Widening>), Error> {
     let plan = Plan::new(kernel);
     let mut signature = Signature::new(isa.default_call_conv());
     // cx, buffers, begin, end.
@@ -71,13 +132,15 @@ pub(crate) fn function(kernel: &Kernel, isa: &dyn TargetIsa) -> Result<Function,
     }
 
     let mut emitter = Emitter::new(b, &plan.kernel, cx, batch, pointers);
+    emitter.widening = widening;
     match &plan.contraction {
         Some(contraction) => emitter.contraction(contraction, begin, end),
         None => emitter.items(&plan.kernel.body, begin, end),
     }
     emitter.b.ins().return_(&[]);
+    let widening = emitter.widening.take();
     emitter.b.finalize(isa.frontend_config());
-    Ok(function)
+    Ok((function, widening))
 }
 
 impl Emitter<'_> {

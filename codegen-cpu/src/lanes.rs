@@ -45,6 +45,7 @@ impl Emitter<'_> {
 
     /// One scalar a lane.
     pub(crate) fn split(&mut self, x: &Lanes, dtype: DType) -> Vec<Value> {
+        self.only_four_lanes();
         match x {
             Lanes::Uniform(value) => vec![*value; self.lanes],
             Lanes::Split(values) => values.clone(),

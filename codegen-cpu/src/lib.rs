@@ -42,6 +42,8 @@ mod tile;
 mod tiling;
 mod transpose;
 mod watch;
+mod wide;
+mod wide_loops;
 mod work;
 
 use kiln_ir::Kernel;
@@ -55,7 +57,7 @@ pub use options::{Cpu, Options};
 /// The kernel as Cranelift IR, before Cranelift's own optimisations.
 pub fn clif(kernel: &Kernel, options: Options) -> Result<String, Error> {
     let isa = options::isa(options)?;
-    Ok(function::function(kernel, &*isa)?.display().to_string())
+    Ok(function::function(kernel, &*isa, None)?.0.display().to_string())
 }
 
 /// The kernel's machine code, disassembled.

@@ -17,6 +17,7 @@ use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, Dim, Expr, Index};
 
 use crate::emit::{Emitter, Position};
+use crate::wide;
 use crate::work::Work;
 
 /// Positions of a loop.
@@ -136,9 +137,10 @@ impl Emitter<'_> {
     /// They depend on the axis alone, not on the part of it in hand.
     pub(crate) fn widths(&mut self, axis: AxisId, rest: &[AxisId], work: Work<'_>) -> Vec<usize> {
         let (lanes, fixed) = (self.vector[axis.0 as usize], self.fixed_trip(axis));
-        let registers = match self.cost(rest, work) {
-            0..=24 => 4,
-            25..=100 => 2,
+        let registers = match (work, self.cost(rest, work)) {
+            // As many sums as a wide loop has.
+            (Work::Reduce { .. }, _) | (_, 0..=24) => 4,
+            (_, 25..=100) => 2,
             _ => 1,
         };
         let wide = (lanes * registers).min(16.max(lanes));
@@ -166,7 +168,18 @@ impl Emitter<'_> {
     /// The positions at which no moving guard is left.
     fn middle(&mut self, axis: AxisId, span: Span, in_lanes: bool, rest: &[AxisId], work: Work<'_>) {
         let mut left = span;
-        let widths = if in_lanes { self.widths(axis, rest, work) } else { Vec::new() };
+        let mut widths = if in_lanes { self.widths(axis, rest, work) } else { Vec::new() };
+        if in_lanes && let Some(number) = self.wide_loop(axis, span) {
+            match work {
+                Work::Statements(_) => return self.wide_statements(number, axis, span, rest, work),
+                Work::Reduce { lets, results, cells } => {
+                    if let Some(rest) = self.wide_reduction(number, axis, span, rest, (lets, results, cells)) {
+                        left = rest;
+                        widths.retain(|&width| width < wide::LANES);
+                    }
+                }
+            }
+        }
         for width in widths {
             let step = width as i64;
             let (stop, known) = match left.known {
@@ -204,7 +217,7 @@ impl Emitter<'_> {
         self.one_at_a_time(axis, left, rest, work);
     }
 
-    fn in_lanes_at(&mut self, axis: AxisId, base: Value, width: usize, rest: &[AxisId], work: Work<'_>) {
+    pub(crate) fn in_lanes_at(&mut self, axis: AxisId, base: Value, width: usize, rest: &[AxisId], work: Work<'_>) {
         let depth = self.depth;
         self.lanes = width;
         self.standing(axis, Position::Lane { base, depth }, &mut |e| e.nest(rest, work));

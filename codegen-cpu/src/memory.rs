@@ -24,7 +24,9 @@ impl Emitter<'_> {
         }
         match (self.step(&access.free), self.packable(dtype)) {
             (Step::Constant(0), _) => Lanes::Uniform(self.load_lane(load, &access, 0)),
-            (Step::Constant(step), Some(ty)) if step == 1 || matches!(step, 2 | -1) && dtype.size_bytes() == 4 => {
+            (Step::Constant(step), Some(ty))
+                if step == 1 || matches!(step, 2 | -1) && dtype.size_bytes() == 4 && !self.is_wide() =>
+            {
                 let (address, condition) = self.guarded_address(load.tensor, &access, 0);
                 let distance = i64::from(ty.lane_count()) * dtype.size_bytes() as i64 * step;
                 let registers = (0..self.lanes as i64 / i64::from(ty.lane_count()))

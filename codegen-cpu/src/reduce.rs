@@ -19,11 +19,11 @@ use crate::work::Work;
 
 /// The partial results of one reduction.
 pub(crate) struct Cell {
-    dtype: DType,
+    pub(crate) dtype: DType,
     /// One variable outside lanes; otherwise registers or one scalar a lane, as the lanes around need.
     plain: Vec<Variable>,
     /// Registers over the last axis, where that runs in lanes.
-    registers: Vec<Variable>,
+    pub(crate) registers: Vec<Variable>,
     /// `ArgMax`: the positions, beside `plain`'s values, and the position of the iteration.
     arg_max: Option<(Vec<Variable>, Index)>,
 }
@@ -104,6 +104,13 @@ impl Emitter<'_> {
             _ => Vec::new(),
         };
         Cell { dtype, plain, registers, arg_max: None }
+    }
+
+    /// The partial results of a wide loop, where one register stands for all.
+    pub(crate) fn wide_cell(&mut self, cell: &Cell) -> Cell {
+        let start = self.b.use_var(cell.registers[0]);
+        let registers = vec![self.variable(start)];
+        Cell { dtype: cell.dtype, plain: Vec::new(), registers, arg_max: None }
     }
 
     fn finish(&mut self, result: &Reduction, cell: &Cell) -> Lanes {

@@ -5,7 +5,7 @@ pub mod memory;
 
 use std::sync::Arc;
 
-use kiln_codegen_cpu::{Jit, Options, jit, scratch_bytes};
+use kiln_codegen_cpu::{Cpu, Jit, Options, jit, scratch_bytes};
 use kiln_ir::interpret::{Precision, Value, run_kernel};
 use kiln_ir::kernel::{Access, Axis, Contract, Kernel, Local, Reduction, Schedule, Statement, Tensor, Tile, Vector};
 use kiln_ir::{AxisId, DType, Dim, Expr, Index, Load, LocalId, Monoid, Number, Program, Shape, TensorId, Type};
@@ -223,6 +223,16 @@ pub fn check_values(kernel: &Kernel, values: &[Value], batch: usize, tolerance: 
         for (tensor, (whole, part)) in kernel.tensors.iter().zip(whole.iter().zip(&parts)) {
             let bits = |value: &Value| value.data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(whole), bits(part), "`{}` depends on calls of {chunk} items", tensor.name);
+        }
+    }
+    // With 128-bit vectors alone the bits are the same.
+    let narrow = jit(program_of(kernel), Options { verify: true, cpu: Cpu::Baseline, ..Options::default() });
+    let narrow = narrow.expect("the kernel compiles");
+    let other = run(narrow.kernels()[0], kernel, values, batch, u64::MAX, true);
+    for (tensor, (whole, other)) in kernel.tensors.iter().zip(whole.iter().zip(&other)) {
+        for (at, (x, y)) in whole.data.iter().zip(&other.data).enumerate() {
+            let equal = x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+            assert!(equal, "`{}`: {}[{at}] is {x}, and {y} without wide lanes", kernel.name, tensor.name);
         }
     }
     for (tensor, (expected, found)) in kernel.tensors.iter().zip(expected.iter().zip(&whole)) {
