@@ -10,12 +10,14 @@
 //!
 //! The same tiles serve bf16, in pairs: an element of A and B is then 32 bits with two neighbours along k, the first in the lower half, and each step adds
 //! the second's product and then the first's, with sums in f32. Products of two bf16 are exact in f32, so these bits are equal everywhere as well, but where a
-//! value is less than the least normal number: `vdpbf16ps` takes that for 0.
+//! value is less than the least normal number: `vdpbf16ps` takes that for 0. The tiles of AMX add up in an order of their own (see `amx_bf16.rs`).
 //!
 //! Source: Georganas et al., "Harnessing Deep Learning via a Single Building Block", IPDPS 2020.
 
 mod tile;
 
+#[cfg(target_arch = "x86_64")]
+mod amx_bf16;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -89,6 +91,9 @@ pub fn available_bf16() -> Vec<(&'static str, BrgemmFn)> {
     let mut kernels: Vec<(&'static str, BrgemmFn)> = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
+        if amx_bf16::is_available() {
+            kernels.push(("amx_bf16", amx_bf16::brgemm));
+        }
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
             kernels.push(("avx512_bf16", avx512_bf16::brgemm));
         }

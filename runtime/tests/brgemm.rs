@@ -313,7 +313,10 @@ impl Problem {
                         chain = a.mul_add(b, chain);
                     }
                 }
-                assert_eq!(c[at].to_bits(), chain.to_bits(), "{name} [{row}, {column}] of {}x{}", self.m, self.n);
+                // The tiles of AMX add up in another order.
+                let error = (c[at] - chain).abs() / (1.0 + chain.abs());
+                let equal = c[at].to_bits() == chain.to_bits() || name == "amx_bf16" && error < 2e-6;
+                assert!(equal, "{name} [{row}, {column}] of {}x{}: {} {chain}", self.m, self.n, c[at]);
             }
         }
     }
