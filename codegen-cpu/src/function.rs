@@ -61,9 +61,9 @@ pub(crate) fn machine_code(kernel: &Kernel, isa: &dyn TargetIsa, disassemble: bo
     }
     let alignment = u64::from(compiled.buffer.alignment).max(u64::from(isa.function_alignment().preferred));
     Ok(MachineCode {
-        bytes,
         alignment: if behind.is_empty() { alignment } else { alignment.max(WIDE_ALIGNMENT as u64) },
-        disassembly: compiled.vcode.clone(),
+        disassembly: compiled.vcode.clone().map(|text| wide::disassembled(text, &bytes, &starts)),
+        bytes,
     })
 }
 

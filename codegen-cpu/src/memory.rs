@@ -28,7 +28,7 @@ impl Emitter<'_> {
                 if step == 1 || matches!(step, 2 | -1) && dtype.size_bytes() == 4 && !self.is_wide() =>
             {
                 let (address, condition) = self.guarded_address(load.tensor, &access, 0);
-                let distance = i64::from(ty.lane_count()) * dtype.size_bytes() as i64 * step;
+                let distance = i64::from(ty.lane_count()) * dtype.size_bytes() as i64 * step * self.spread() as i64;
                 let registers = (0..self.lanes as i64 / i64::from(ty.lane_count()))
                     .map(|register| {
                         let address = self.moved(address, register * distance);
@@ -72,7 +72,7 @@ impl Emitter<'_> {
             (Step::Constant(1), Some(ty)) => {
                 let registers = self.packed(value, ty);
                 let address = self.address(tensor, &linear, 0, None);
-                let distance = ty.lane_count() as usize * dtype.size_bytes();
+                let distance = ty.lane_count() as usize * dtype.size_bytes() * self.spread();
                 for (register, at) in registers.into_iter().zip((0..).step_by(distance)) {
                     let elements = if dtype.is_half() { self.half_register(dtype, register) } else { register };
                     self.b.ins().store(flags, elements, address.base, address.offset + at);

@@ -19,6 +19,9 @@ const LEAST: i64 = 8;
 /// Nor are shorter reductions, whose sums go through memory.
 const LEAST_STEPS: i64 = 2;
 
+/// Registers of a step that has loops inside.
+const SIDE_BY_SIDE: usize = 4;
+
 /// What the emitter knows of wide loops.
 #[derive(Debug, Default)]
 pub(crate) struct Widening {
@@ -64,16 +67,60 @@ impl Emitter<'_> {
         self.widening.as_ref().is_some_and(|widening| widening.now.is_some())
     }
 
-    /// A loop over a whole span.
+    /// How many registers' distance the next register of a value is.
+    pub(crate) fn spread(&self) -> usize {
+        if self.is_wide() { wide::TIMES } else { 1 }
+    }
+
+    /// A loop over a whole span: where there are loops inside, first in steps of several registers, of which each holds a sum of its own.
     pub(crate) fn wide_statements(&mut self, number: usize, axis: AxisId, span: Span, rest: &[AxisId], work: Work<'_>) {
-        let nonempty = span.known.is_some_and(|(start, end)| start < end);
-        self.counted_loop(span.start, span.end, 4, nonempty, &mut |e, position| {
-            e.wide_step(
-                number,
-                |e| e.in_lanes_at(axis, position, 4, rest, work),
-                |header| Marked { number, header, after: None },
-            );
+        let mut left = span;
+        let step = (SIDE_BY_SIDE * wide::LANES) as i64;
+        let is_long = span.known.is_none_or(|(start, end)| end - start >= step);
+        if is_long && !self.is_flat(work) {
+            left = self.full_steps(span, step);
+            let part =
+                Span { start: span.start, end: left.start, known: span.known.zip(left.known).map(|(a, b)| (a.0, b.0)) };
+            self.marked_loop(number, axis, part, SIDE_BY_SIDE, true, rest, work);
+        }
+        self.marked_loop(number, axis, left, 1, false, rest, work);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a loop, and what runs in it")]
+    fn marked_loop(
+        &mut self,
+        number: usize,
+        axis: AxisId,
+        span: Span,
+        registers: usize,
+        is_whole: bool,
+        rest: &[AxisId],
+        work: Work<'_>,
+    ) {
+        if span.known.is_some_and(|(start, end)| start >= end) {
+            return;
+        }
+        let lanes = 4 * registers;
+        self.counted_loop(span.start, span.end, lanes as i64, span.known.is_some(), &mut |e, position| {
+            let mark = |header| Marked { number, header, lanes: lanes as i64, is_whole, after: None };
+            e.wide_step(number, |e| e.in_lanes_at(axis, position, lanes, rest, work), mark);
         });
+    }
+
+    /// What is left of a span after all full steps.
+    fn full_steps(&mut self, span: Span, step: i64) -> Span {
+        let (start, known) = match span.known {
+            Some((start, end)) => {
+                let stop = start + (end - start) / step * step;
+                (self.int(stop), Some((stop, end)))
+            }
+            None => {
+                let length = self.b.ins().isub(span.end, span.start);
+                let whole = self.b.ins().band_imm_s(length, -step);
+                (self.b.ins().iadd(span.start, whole), None)
+            }
+        };
+        Span { start, end: span.end, known }
     }
 
     /// One step of a loop whose header is the block in hand.
@@ -106,17 +153,8 @@ impl Emitter<'_> {
         if !is_long || cells.iter().any(|cell| cell.registers.len() != 4) {
             return None;
         }
-        let (stop, known) = match span.known {
-            Some((start, end)) => {
-                let stop = start + (end - start) / lanes * lanes;
-                (self.int(stop), Some((stop, end)))
-            }
-            None => {
-                let length = self.b.ins().isub(span.end, span.start);
-                let whole = self.b.ins().band_imm_s(length, -lanes);
-                (self.b.ins().iadd(span.start, whole), None)
-            }
-        };
+        let left = self.full_steps(span, lanes);
+        let stop = left.start;
         let flags = MemFlagsData::trusted();
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 64 * cells.len() as u32, 6);
         let slot = self.b.create_sized_stack_slot(slot);
@@ -140,7 +178,7 @@ impl Emitter<'_> {
         self.depth += 1;
         let work = Work::Reduce { lets, results, cells: &wide };
         let body = |e: &mut Self| e.in_lanes_at(axis, position, 4, rest, work);
-        self.wide_step(number, body, |header| Marked { number, header, after: Some(after) });
+        self.wide_step(number, body, |header| Marked { number, header, lanes: 4, is_whole: true, after: Some(after) });
         self.depth -= 1;
         let next = self.b.ins().iadd_imm_s(position, 4);
         let more = self.b.ins().icmp(IntCC::SignedLessThan, next, stop);
@@ -163,7 +201,7 @@ impl Emitter<'_> {
                 self.b.def_var(cell.registers[quarter], held);
             }
         }
-        Some(Span { start: stop, end: span.end, known })
+        Some(left)
     }
 }
 

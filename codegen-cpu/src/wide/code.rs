@@ -17,6 +17,9 @@ pub(super) struct Piece {
     pub(super) next: Vec<(usize, Vec<VReg>)>,
 }
 
+/// The piece by which a function is left.
+pub(super) const EXIT: usize = 1;
+
 /// A function as pieces, of which the first is entered.
 #[derive(Default)]
 pub(super) struct Code {
@@ -163,6 +166,9 @@ impl<'c> Flat<'c> {
                 waiting.extend(self.next[at].iter().map(|next| leads[next.index()]));
             }
         }
+        // The way out is the end.
+        order.retain(|piece| *piece != EXIT);
+        order.push(EXIT);
         order
     }
 

@@ -39,8 +39,8 @@ impl Lowering<'_> {
                 Ok(())
             });
         }
-        // One parameter, and nothing that is used after the loop: then it can be written twice.
-        if self.func.dfg.block_params(header).len() != 1 {
+        // A mask is for one register. One parameter, and nothing that is used after the loop: then it can be written twice.
+        if lane_loop.step != LANES || self.func.dfg.block_params(header).len() != 1 {
             return Err(Unknown);
         }
         let (full, check, tail) = (self.code.piece(), self.code.piece(), self.code.piece());
@@ -128,7 +128,10 @@ impl Lowering<'_> {
                 return Err(Unknown);
             };
             let next = self.integer_register();
-            self.push(Inst::Sum { dst: next, at: Address { base: position, index: None, offset: LANES as i32 } });
+            self.push(Inst::Sum {
+                dst: next,
+                at: Address { base: position, index: None, offset: lane_loop.step as i32 },
+            });
             let mut round = Vec::new();
             for &value in &lane_loop.round {
                 round.push(self.vector(value)?);

@@ -8,13 +8,15 @@ use std::collections::{HashMap, HashSet};
 use cranelift_codegen::ir::{Block, Function, InstructionData, Value, types};
 use regalloc2::{RegClass, VReg};
 
-use super::code::Code;
+use super::code::{Code, EXIT};
 use super::encode::Assembler;
 use super::inst::Inst;
 use super::region::{self, Region};
 
-/// Lanes of a full step.
+/// Lanes of a register.
 pub(super) const LANES: i64 = 16;
+/// Those of a register of Cranelift's.
+pub(super) const NARROW_LANES: i64 = 4;
 
 /// What is not known here; the loop stays as it is.
 pub(super) struct Unknown;
@@ -76,6 +78,7 @@ impl Written {
 pub(super) fn lower(func: &Function, region: &Region) -> Known<Written> {
     let mut code = Code::default();
     let (entry, exit) = (code.piece(), code.piece());
+    debug_assert_eq!(exit, EXIT);
     let argument = code.register(RegClass::Int);
     code.pieces[exit].insts.push(Inst::Return);
     let mut lowering = Lowering {

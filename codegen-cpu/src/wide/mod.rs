@@ -10,6 +10,7 @@
 
 mod code;
 mod conditions;
+mod disassemble;
 mod encode;
 mod inst;
 mod lane_loop;
@@ -30,10 +31,13 @@ use cranelift_codegen::isa::{CallConv, TargetIsa};
 
 use region::Region;
 
+pub(crate) use disassemble::disassembled;
 pub(crate) use region::Marked;
 
 /// Lanes of a register.
 pub(crate) const LANES: usize = lower::LANES as usize;
+/// How many registers of Cranelift's a register is.
+pub(crate) const TIMES: usize = (lower::LANES / lower::NARROW_LANES) as usize;
 
 /// Functions behind a function, by the number under which it calls them.
 pub(crate) type WideFunctions = Vec<Vec<u8>>;

@@ -8,7 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, Function, InstructionData, Opcode, Value, ValueDef, types};
 use cranelift_codegen::loop_analysis::Loop;
 
-use super::lower::LANES;
+use super::lower::{LANES, NARROW_LANES};
 
 /// A loop over lanes as the emitter wrote it: steps of four, that stand for steps of sixteen.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,11 @@ pub(crate) struct Marked {
     /// Its place among all loops over lanes of the kernel.
     pub(crate) number: usize,
     pub(crate) header: Block,
-    /// Of a loop that adds up, which has full steps alone: the block after it, that stores the sums where they were before, 64 bytes each.
+    /// The lanes of a step as they are written, four for each register.
+    pub(crate) lanes: i64,
+    /// Whether there are full steps alone.
+    pub(crate) is_whole: bool,
+    /// Of a loop that adds up: the block after it, that stores the sums where they were before, 64 bytes each.
     pub(crate) after: Option<Block>,
 }
 
@@ -43,6 +47,8 @@ pub(super) struct LaneBlocks {
     /// The block that ends a step.
     pub(super) latch: Block,
     pub(super) exit: Block,
+    /// Positions of a step.
+    pub(super) step: i64,
     /// Whether there are full steps alone.
     pub(super) is_whole: bool,
 }
@@ -108,7 +114,7 @@ impl Region {
     pub(super) fn lane_loop(&self, func: &Function, header: Block) -> Option<LaneBlocks> {
         let blocks: Vec<Block> =
             self.blocks.iter().copied().filter(|block| self.lanes.get(block) == Some(&header)).collect();
-        let adds_up = self.marked.iter().find(|mark| mark.header == header)?.after.is_some();
+        let mark = self.marked.iter().find(|mark| mark.header == header)?;
         let pool = &func.dfg.value_lists;
         let mut found = None;
         for &latch in &blocks {
@@ -137,12 +143,14 @@ impl Region {
             let position = func.dfg.block_params(header)[at];
             let (from, step) = sum(func, next)?;
             // The position comes first, and the emitter's steps are of four lanes.
-            if func.dfg.resolve_aliases(from) != position || literal(func, step) != Some(4) || at != 0 {
+            if func.dfg.resolve_aliases(from) != position || literal(func, step) != Some(mark.lanes) || at != 0 {
                 return None;
             }
             let round = arguments[1..].to_vec();
-            let is_whole = adds_up || has_full_steps(func, header, &blocks, end);
-            found = Some(LaneBlocks { blocks: blocks.clone(), position, next, round, end, latch, exit, is_whole });
+            let is_whole = mark.is_whole || has_full_steps(func, header, &blocks, end);
+            let step = mark.lanes / NARROW_LANES * LANES;
+            found =
+                Some(LaneBlocks { blocks: blocks.clone(), position, next, round, end, latch, exit, step, is_whole });
         }
         found
     }

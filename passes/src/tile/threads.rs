@@ -10,6 +10,8 @@ use crate::vectorize;
 
 /// Enough items for threads to be equally busy.
 const ENOUGH_ITEMS: usize = 64;
+/// So many chunks of columns as well; with more columns each is a few lines of memory wide.
+const ENOUGH_CHUNKS: usize = 8;
 
 /// Chooses the threads of a kernel of plain loops, and what is written out.
 pub fn run(kernel: &mut Kernel, max_batch: usize) {
@@ -45,8 +47,12 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) {
         true => runs_along(kernel, inner, axis),
         false => rows && vectorize::score(kernel, inner, axis) > 0,
     };
-    let whole = grain >= 16 || thread.last().is_some_and(|&axis| down_columns(axis));
-    kernel.schedule.grain = if whole { grain.max(1).next_multiple_of(16) } else { grain.max(1) };
+    let columns = thread.last().filter(|&&axis| down_columns(axis)).map(|&axis| kernel.axis(axis).extent.at(max_batch));
+    kernel.schedule.grain = match columns {
+        Some(columns) => grain.max(1).next_multiple_of((columns / ENOUGH_CHUNKS).clamp(16, 64).next_multiple_of(16)),
+        None if grain >= 16 => grain.next_multiple_of(16),
+        None => grain.max(1),
+    };
     kernel.schedule.thread = thread;
 }
 
