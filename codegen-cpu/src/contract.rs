@@ -12,6 +12,7 @@ use kiln_ir::kernel::{Contract, Kernel, Statement, Tile};
 use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Index, Load, Monoid, TensorId};
 
 use crate::pairs::{self, Pairs};
+use crate::panels::{Cut, Panels};
 use crate::tiling::{self, Tiles, position, stride};
 
 /// A kernel ready for emission.
@@ -40,6 +41,8 @@ pub(crate) struct Contraction {
     pub(crate) k_split: usize,
     /// The axis of k along which elements of A and B are pairs of bf16.
     pub(crate) pair: Option<TiledAxis>,
+    /// Axes of rows and columns that are packed in panels.
+    pub(crate) cuts: Vec<Cut>,
     pub(crate) a: Operand,
     pub(crate) b: Operand,
     pub(crate) c: Operand,
@@ -65,6 +68,8 @@ pub(crate) struct Operand {
     pub(crate) row_stride: i64,
     pub(crate) k_stride: i64,
     pub(crate) batch_stride: i64,
+    /// From a panel to the next, if it lies in panels.
+    pub(crate) panel_stride: Option<i64>,
     /// How it is packed.
     pub(crate) pack: Option<Pack>,
 }
@@ -153,15 +158,23 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let a_k_first = contiguous(&tiles, &factor_a, &m) > contiguous(&tiles, &factor_a, &k);
     let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
     let pair = pairs::pair_axis(&tiles, [(&factor_a, &m), (&factor_b, &n)], &k);
+    let a_panels = if pair.is_none() && a_k_first { Panels::of_rows(&mut tiles, &m) } else { None };
     let (a_rows, a_row) = if let Some(pair) = pair {
         (full_size(&pairs::paired(&k, pair)), height)
+    } else if let Some(panels) = &a_panels {
+        (panels.count * full_size(&k), panels.stride)
     } else if a_k_first {
         (full_size(&k), height)
     } else {
         (full_size(&m), depth)
     };
     let a_tile = tiles.scratch("a_tile", a_rows, a_row);
-    let b_tile = tiles.scratch("b_tile", full_size(&k), columns);
+    let b_panels = if pair.is_some() { None } else { Panels::of_columns(&mut tiles, &n) };
+    let (b_rows, b_row) = match &b_panels {
+        Some(panels) => (panels.count * full_size(&k), panels.stride),
+        None => (full_size(&k), columns),
+    };
+    let b_tile = tiles.scratch("b_tile", b_rows, b_row);
     let c_tile = tiles.scratch("c_tile", full_size(&m), columns);
 
     let place_of = |factor: &Expr| if pair.is_some() { tiles.position_of_bf16(factor) } else { tiles.in_place(factor) };
@@ -179,8 +192,14 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         }
         None => {
             let (split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
-            let a = a.unwrap_or_else(|split| packed(a_tile, &m, &k, split, a_row, a_k_first, factor_a));
-            let b = b.unwrap_or_else(|split| packed(b_tile, &n, &k, split, columns, true, factor_b));
+            let a = a.unwrap_or_else(|split| match &a_panels {
+                Some(panels) => panels.packed(a_tile, &m, &k, split, &factor_a),
+                None => packed(a_tile, &m, &k, split, a_row, a_k_first, factor_a),
+            });
+            let b = b.unwrap_or_else(|split| match &b_panels {
+                Some(panels) => panels.packed(b_tile, &n, &k, split, &factor_b),
+                None => packed(b_tile, &n, &k, split, columns, true, factor_b),
+            });
             (split, a, b)
         }
     };
@@ -204,6 +223,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
                 row_stride: columns as i64,
                 k_stride: 0,
                 batch_stride: 0,
+                panel_stride: None,
                 pack: None,
             };
             (tile, Some(Statement::For(axes, body)))
@@ -211,7 +231,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     };
 
     // Tiles that are not used take no memory.
-    let used = [(a.pack.is_some(), a_rows * a_row), (b.pack.is_some(), full_size(&k) * columns)];
+    let used = [(a.pack.is_some(), a_rows * a_row), (b.pack.is_some(), b_rows * b_row)];
     let used = used.into_iter().chain([(epilogue.is_some(), full_size(&m) * columns)]);
     let (mut scratch_offsets, mut scratch_bytes) = (Vec::new(), 0);
     for (is_used, elements) in used {
@@ -220,7 +240,9 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     }
     let outer = axes.iter().copied().filter(|axis| !threads.contains(axis) && !tiled(axis)).collect();
     let threads = if item_start.is_some() { Vec::new() } else { threads.clone() };
-    let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, pair, a, b, c, epilogue };
+    let cuts = [a_panels.filter(|_| a.pack.is_some()), b_panels.filter(|_| b.pack.is_some())];
+    let cuts = cuts.into_iter().flatten().map(|panels| panels.cut).collect();
+    let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, pair, cuts, a, b, c, epilogue };
     Some(Plan { kernel: tiles.kernel, contraction: Some(contraction), scratch_offsets, scratch_bytes })
 }
 
@@ -259,7 +281,8 @@ fn operands(m: &[TiledAxis], n: &[TiledAxis], k: &[TiledAxis], a: InPlace, b: In
             return None;
         }
         let (batch_stride, k_stride) = (stride(&k[..split], position)?, stride(&k[split..], position)?);
-        Some(Operand { tensor: *tensor, position: position.clone(), row_stride, k_stride, batch_stride, pack: None })
+        let (tensor, position) = (*tensor, position.clone());
+        Some(Operand { tensor, position, row_stride, k_stride, batch_stride, panel_stride: None, pack: None })
     };
     let splits = 0..k.len().max(1);
     let candidates = splits.map(|split| (split, at(&a, m, split, false), at(&b, n, split, true)));
@@ -303,6 +326,7 @@ fn packed(
         row_stride: if k_first { 1 } else { row as i64 },
         k_stride,
         batch_stride: k_stride * full_size(&k[split..]) as i64,
+        panel_stride: None,
         pack: Some(Pack::Loops(Statement::For(axes, vec![store]))),
     }
 }

@@ -33,6 +33,7 @@ mod object;
 mod ops;
 mod options;
 mod pairs;
+mod panels;
 mod random;
 mod range;
 mod reduce;

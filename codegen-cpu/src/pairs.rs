@@ -91,6 +91,7 @@ pub(crate) fn packed(
         row_stride: 1,
         k_stride: row as i64,
         batch_stride: (row * full_size(&k_pairs[split..])) as i64,
+        panel_stride: None,
         pack: Some(Pack::Pairs(pack)),
     }
 }

@@ -18,6 +18,7 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, Expr, Index};
 use kiln_runtime::abi::{BrgemmArgs, KernelContext};
+use kiln_runtime::brgemm::PANEL;
 
 use crate::contract::{Contraction, Operand, Pack, TiledAxis, leading};
 use crate::emit::{Emitter, Position};
@@ -124,16 +125,25 @@ impl Emitter<'_> {
             Level::Tile(tile) => {
                 let start_axis = tile.start.expect("only split axes have a level");
                 let is_item = nest.contraction.item_start == tile.start;
+                let cut = nest.contraction.cuts.iter().copied().find(|cut| cut.axis == tile.inner);
                 let (start, end) =
                     if is_item { (nest.begin, nest.end) } else { (self.int(0), self.extent(tile.extent)) };
                 let nonempty = !is_item && !tile.extent.batch;
                 self.counted_loop(start, end, tile.size as i64, nonempty, &mut |e, position| {
                     if is_item || tile.is_uneven() {
                         let (left, size) = (e.b.ins().isub(end, position), e.int(tile.size as i64));
-                        e.trips[tile.inner.0 as usize] = Some(e.b.ins().smin(left, size));
+                        let trip = e.b.ins().smin(left, size);
+                        e.trips[tile.inner.0 as usize] = Some(trip);
+                        if let Some(cut) = cut {
+                            let up = e.b.ins().iadd_imm_s(trip, cut.width as i64 - 1);
+                            e.trips[cut.panel.0 as usize] = Some(e.b.ins().udiv_imm_u(up, cut.width as i64));
+                        }
                     }
                     e.at(start_axis, position, body);
                     e.trips[tile.inner.0 as usize] = None;
+                    if let Some(cut) = cut {
+                        e.trips[cut.panel.0 as usize] = None;
+                    }
                 });
             }
         }
@@ -206,9 +216,11 @@ impl Emitter<'_> {
             (offset_of!(BrgemmArgs, a_m_stride), int(self, a.row_stride)),
             (offset_of!(BrgemmArgs, a_k_stride), int(self, a.k_stride)),
             (offset_of!(BrgemmArgs, a_batch_stride), int(self, a.batch_stride)),
+            (offset_of!(BrgemmArgs, a_panel_stride), int(self, a.panel_stride.unwrap_or(0))),
             (offset_of!(BrgemmArgs, b), self.corner(nest, b)),
             (offset_of!(BrgemmArgs, b_k_stride), int(self, b.k_stride)),
             (offset_of!(BrgemmArgs, b_batch_stride), int(self, b.batch_stride)),
+            (offset_of!(BrgemmArgs, b_panel_stride), int(self, b.panel_stride.unwrap_or(PANEL as i64))),
             (offset_of!(BrgemmArgs, c), self.corner(nest, c)),
             (offset_of!(BrgemmArgs, c_m_stride), int(self, c.row_stride)),
             (offset_of!(BrgemmArgs, accumulate), self.is_later_tile(nest)),

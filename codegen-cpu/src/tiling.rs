@@ -118,6 +118,7 @@ impl Tiles {
             row_stride,
             k_stride: 0,
             batch_stride: 0,
+            panel_stride: None,
             pack: None,
         })
     }

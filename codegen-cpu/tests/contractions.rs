@@ -284,7 +284,7 @@ fn what_stays_in_place_takes_no_scratch() {
     held.k.contract(&[(i, 8)], &[(j, 16)], &[(p, 16)]);
     assert_eq!(scratch_bytes(&held.k.0), 0, "operands and output are used where they lie");
     held.k.contract(&[(i, 8)], &[(j, 16)], &[(p, 16)]).pack_b = true;
-    assert_eq!(scratch_bytes(&held.k.0), 16 * 16 * 4);
+    assert_eq!(scratch_bytes(&held.k.0), 16 * 32 * 4, "a panel has 32 columns");
 }
 
 #[test]

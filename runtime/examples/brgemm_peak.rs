@@ -80,6 +80,8 @@ fn contraction(kernel: BrgemmFn, m: u64, n: u64, k: u64, rows: Rows) -> f64 {
         b: b.as_ptr(),
         b_k_stride: n as i64,
         b_batch_stride: 0,
+        a_panel_stride: 0,
+        b_panel_stride: 32,
         c: c.as_mut_ptr(),
         c_m_stride: n as i64,
         accumulate: 0,

@@ -33,7 +33,7 @@ use std::mem::offset_of;
 
 /// C[m, n] (+)= Σ over i < count of A_i[m, k] · B_i[k, n], on f32 or on pairs of bf16. Strides are in elements and may be negative.
 ///
-/// n is contiguous in B and C. A is read element by element, at any strides.
+/// n is contiguous in C, and in B in panels of 32 columns. A is read element by element, at any strides, and may lie in panels of 14 rows.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct BrgemmArgs {
@@ -53,12 +53,16 @@ pub struct BrgemmArgs {
     pub a_k_stride: i64,
     /// From A_i to A_(i + 1).
     pub a_batch_stride: i64,
+    /// From A[m, k] to A[m + 14, k], if that is not 14 rows; else 0.
+    pub a_panel_stride: i64,
     /// B_0[0, 0].
     pub b: *const f32,
     /// From B_i[k, n] to B_i[k + 1, n].
     pub b_k_stride: i64,
     /// From B_i to B_(i + 1).
     pub b_batch_stride: i64,
+    /// From B[k, n] to B[k, n + 32]; between them n is contiguous.
+    pub b_panel_stride: i64,
     /// C[0, 0].
     pub c: *mut f32,
     /// From C[m, n] to C[m + 1, n].
@@ -66,6 +70,12 @@ pub struct BrgemmArgs {
     /// 0: C is written; 1: C is added to.
     pub accumulate: u64,
 }
+
+/// Columns of a panel of B: two lines of memory for each k.
+pub const PANEL: usize = 32;
+
+/// Rows of a panel of A.
+pub const ROW_PANEL: usize = 14;
 
 /// A micro-kernel. Safety: all elements that the arguments describe are readable (A, B) or writable (C, also readable if
 /// `accumulate` is 1), C overlaps neither A nor B, and the processor has the instructions the kernel was compiled for.
@@ -152,9 +162,11 @@ offsets! {
     OFFSET_A_M_STRIDE = a_m_stride,
     OFFSET_A_K_STRIDE = a_k_stride,
     OFFSET_A_BATCH_STRIDE = a_batch_stride,
+    OFFSET_A_PANEL_STRIDE = a_panel_stride,
     OFFSET_B = b,
     OFFSET_B_K_STRIDE = b_k_stride,
     OFFSET_B_BATCH_STRIDE = b_batch_stride,
+    OFFSET_B_PANEL_STRIDE = b_panel_stride,
     OFFSET_C = c,
     OFFSET_C_M_STRIDE = c_m_stride,
     OFFSET_ACCUMULATE = accumulate,

@@ -16,7 +16,7 @@ use super::roles::{Roles, along_memory, in_place, roles};
 /// Below this many products the plain loops are as good.
 const MIN_PRODUCTS: usize = 256;
 /// Sums longer than this are cut into tiles.
-const MAX_DEPTH: usize = 512;
+const MAX_DEPTH: usize = 256;
 /// An operand whose elements are each used so often is worth a copy that lies well in the caches.
 const ENOUGH_USES: usize = 64;
 /// Summed positions from which on their lines push each other out of the first cache.
@@ -64,7 +64,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
-    let height = (elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
+    let height = (2 * elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
     let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
     let item_ns = count(kernel, &roles.rows) as f64 * count(kernel, &roles.columns) as f64 * depth as f64

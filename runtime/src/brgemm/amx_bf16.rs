@@ -11,12 +11,12 @@ use std::arch::x86_64::*;
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-use super::BrgemmArgs;
+use super::{BrgemmArgs, PANEL};
 
 /// Rows of a tile, and words of a row.
 const TILE: usize = 16;
 /// Rows of a panel of A, and columns that are summed at once.
-const BLOCK: usize = 2 * TILE;
+const BLOCK: usize = PANEL;
 
 /// Whether the processor has the instructions and the system allows them: their state is so large that Linux wants to be asked.
 pub(super) fn is_available() -> bool {
@@ -88,13 +88,13 @@ struct Walk {
     batch: isize,
 }
 
-/// Fewer rows are left to registers: half of a tile would be zeros.
+/// Fewer rows are left to registers: half of a tile would be zeros. So are panels of rows, which no one packs for pairs.
 const LEAST_ROWS: u64 = 9;
 
 /// Safety: as [`super::BrgemmFn`].
 pub(super) unsafe extern "C" fn brgemm(args: *const BrgemmArgs) {
     // SAFETY: the caller's promise, passed on. A processor with AMX has these instructions as well.
-    unsafe { if (*args).m < LEAST_ROWS { super::avx512_bf16::brgemm(args) } else { product(&*args) } }
+    unsafe { if (*args).m < LEAST_ROWS || (*args).a_panel_stride != 0 { super::avx512_bf16::brgemm(args) } else { product(&*args) } }
 }
 
 /// Safety: as [`super::BrgemmFn`].
@@ -253,7 +253,7 @@ unsafe fn sums<const TWO: bool>(
                 .b
                 .wrapping_offset(i as isize * args.b_batch_stride as isize)
                 .wrapping_offset((step * depth.pairs) as isize * args.b_k_stride as isize)
-                .wrapping_add(column);
+                .wrapping_offset((column / PANEL) as isize * args.b_panel_stride as isize);
             let (first, second, stride) = if columns == BLOCK && pairs == depth.pairs {
                 (from, from.wrapping_add(TILE), 4 * args.b_k_stride as isize)
             } else {

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque};
+use super::tile::{AHEAD, Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque, prefetch};
+use super::{BrgemmArgs, PANEL};
 
 pub(super) const LANES: usize = 8;
 

@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::BrgemmArgs;
 use super::avx2::{LANES, Vector, load, load_first, mask, splat, store, store_first, zero};
-use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
+use super::tile::{AHEAD, Tiles, define_brgemm, for_each_tile, for_rows, opaque, prefetch};
+use super::{BrgemmArgs, PANEL};
 
 define_brgemm! {
     #[target_feature(enable = "avx2,fma")]

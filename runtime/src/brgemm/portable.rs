@@ -2,8 +2,8 @@
 //!
 //! Where the target has no fused multiply-add, `f32::mul_add` is a function call. It is slow, but the bits stay equal.
 
-use super::BrgemmArgs;
-use super::tile::{Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque};
+use super::tile::{AHEAD, Tiles, define_brgemm, define_multiply_adds, for_each_tile, for_rows, opaque, prefetch};
+use super::{BrgemmArgs, PANEL};
 
 pub(super) const LANES: usize = 4;
 

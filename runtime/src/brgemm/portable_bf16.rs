@@ -1,8 +1,8 @@
 //! Any processor, over pairs.
 
-use super::BrgemmArgs;
 use super::portable::{LANES, Vector, load, load_first, mask, splat, store, store_first, zero};
-use super::tile::{Tiles, define_brgemm, for_each_tile, for_rows, opaque};
+use super::tile::{AHEAD, Tiles, define_brgemm, for_each_tile, for_rows, opaque, prefetch};
+use super::{BrgemmArgs, PANEL};
 
 define_brgemm! {
     one: [1 2 3 4 5 6 7 8],

@@ -4,7 +4,7 @@
 //! many rows of one vector when n is small, few rows of four when m is small. Only the last vector of a tile can be
 //! partial; it is loaded and stored under a mask, so nothing outside the matrices is touched.
 
-use super::BrgemmArgs;
+use super::{BrgemmArgs, PANEL, ROW_PANEL};
 
 /// Computes one tile: A at the tile's first row, B at its first column, C at both, and the number of live lanes of the
 /// last vector. Safety: as [`super::BrgemmFn`].
@@ -41,24 +41,50 @@ pub(super) unsafe fn for_each_tile(tiles: &Tiles, args: &BrgemmArgs) {
         };
         let width = left.min(vectors * tiles.lanes);
         let last_lanes = width - (vectors - 1) * tiles.lanes;
-        // Rows are spread evenly: a tile of one row would leave the multipliers waiting for its few sums.
-        let row_tiles = m.div_ceil(table.len());
-        let (each, longer) = (m / row_tiles, m % row_tiles);
-        let mut row = 0;
-        for index in 0..row_tiles {
-            let rows = each + usize::from(index < longer);
+        let (panel, panel_stride) = match args.a_panel_stride {
+            0 => (m, 0),
+            stride => (ROW_PANEL, stride as isize),
+        };
+        for first in (0..m).step_by(panel) {
+            // Rows are spread evenly: a tile of one row would leave the multipliers waiting for its few sums.
+            let height = panel.min(m - first);
+            let row_tiles = height.div_ceil(table.len());
+            let (each, longer) = (height / row_tiles, height % row_tiles);
             // A and B may be empty, and then their pointers anything.
-            let a = args.a.wrapping_offset(row as isize * args.a_m_stride as isize);
-            let b = args.b.wrapping_add(column);
-            // SAFETY: row < m and column < n, so C has this element, and the caller vouches for all elements of the tile.
-            unsafe {
-                let c = args.c.offset(row as isize * args.c_m_stride as isize).add(column);
-                table[rows - 1][usize::from(last_lanes < tiles.lanes)](args, a, b, c, last_lanes);
+            let in_panel = args.a.wrapping_offset((first / panel) as isize * panel_stride);
+            let b = args
+                .b
+                .wrapping_offset((column / PANEL) as isize * args.b_panel_stride as isize)
+                .wrapping_add(column % PANEL);
+            let mut row = 0;
+            for index in 0..row_tiles {
+                let rows = each + usize::from(index < longer);
+                let a = in_panel.wrapping_offset(row as isize * args.a_m_stride as isize);
+                // SAFETY: the row < m and column < n, so C has this element, and the caller vouches for all elements of the tile.
+                unsafe {
+                    let c = args.c.offset((first + row) as isize * args.c_m_stride as isize).add(column);
+                    table[rows - 1][usize::from(last_lanes < tiles.lanes)](args, a, b, c, last_lanes);
+                }
+                row += rows;
             }
-            row += rows;
         }
         column += width;
     }
+}
+
+/// Steps along k after which the next ones are asked for: a line of each row.
+pub(super) const AHEAD: usize = 16;
+
+/// Asks for a line of memory that may be needed soon, whether it exists or not.
+#[inline(always)]
+pub(super) fn prefetch(at: *const f32) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: the instruction has no effect that a program can see.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
 }
 
 /// Hides a value's origin from the optimiser. Else it replaces the addresses `a + row * stride` by a chain of additions
@@ -142,25 +168,44 @@ macro_rules! define_brgemm {
                 let odd_strides: [isize; 8] = std::array::from_fn(|index| opaque((2 * index as isize + 1) * stride_bytes));
                 let a_k_stride = args.a_k_stride as isize;
                 let b_k_stride = args.b_k_stride as isize;
+                // A tile of more columns than a panel has begins where one does.
+                let b_vector = |vector: usize| match vector * LANES {
+                    column @ 0..PANEL => column as isize,
+                    column => args.b_panel_stride as isize + (column - PANEL) as isize,
+                };
                 for i in 0..args.count as isize {
                     let mut a = a.wrapping_offset(i * args.a_batch_stride as isize);
                     let mut b = b.wrapping_offset(i * args.b_batch_stride as isize);
-                    for _ in 0..args.k {
-                        let mut columns = [zero(); VECTORS];
-                        for vector in 0..VECTORS {
-                            columns[vector] = load_vector(b.add(vector * LANES), vector);
-                        }
-                        for_rows!(ROWS, ROW => {
-                            // ROW = odd * 2^shift; row 0 is at a itself.
-                            const SHIFT: u32 = if ROW == 0 { 0 } else { ROW.trailing_zeros() };
-                            let offset = if ROW == 0 { 0 } else { odd_strides[ROW >> SHIFT >> 1] << SHIFT };
-                            let scalar = splat(a.byte_offset(offset));
-                            for vector in 0..VECTORS {
-                                sums[ROW][vector] = multiply_add(scalar, columns[vector], sums[ROW][vector]);
+                    let mut left = args.k;
+                    while left > 0 {
+                        let steps = left.min(AHEAD as u64);
+                        left -= steps;
+                        // What follows in the rows of A, and after their end the rows of the next tile.
+                        if a_k_stride == 1 {
+                            let next = if left > 0 { AHEAD as isize } else { (steps as i64 - args.k as i64) as isize };
+                            let down = if left > 0 { 0 } else { ROWS as isize * stride_bytes };
+                            let next = a.wrapping_offset(next).wrapping_byte_offset(down);
+                            for row in 0..ROWS as isize {
+                                prefetch(next.wrapping_byte_offset(row * stride_bytes));
                             }
-                        });
-                        a = a.wrapping_offset(a_k_stride);
-                        b = b.wrapping_offset(b_k_stride);
+                        }
+                        for _ in 0..steps {
+                                let mut columns = [zero(); VECTORS];
+                                for vector in 0..VECTORS {
+                                    columns[vector] = load_vector(b.offset(b_vector(vector)), vector);
+                                }
+                                for_rows!(ROWS, ROW => {
+                                    // ROW = odd * 2^shift; row 0 is at a itself.
+                                    const SHIFT: u32 = if ROW == 0 { 0 } else { ROW.trailing_zeros() };
+                                    let offset = if ROW == 0 { 0 } else { odd_strides[ROW >> SHIFT >> 1] << SHIFT };
+                                    let scalar = splat(a.byte_offset(offset));
+                                    for vector in 0..VECTORS {
+                                        sums[ROW][vector] = multiply_add(scalar, columns[vector], sums[ROW][vector]);
+                                    }
+                                });
+                                a = a.wrapping_offset(a_k_stride);
+                                b = b.wrapping_offset(b_k_stride);
+                        }
                     }
                 }
 
