@@ -17,10 +17,16 @@ use super::roles::{Roles, along_memory, in_place, roles};
 const MIN_PRODUCTS: usize = 256;
 /// Sums longer than this are cut into tiles.
 const MAX_DEPTH: usize = 256;
-/// An operand whose elements are each used so often is worth a copy that lies well in the caches.
+/// A whose elements are each used so often is worth a copy that lies well in the caches.
 const ENOUGH_USES: usize = 64;
+/// So is B, whose copy is of whole lines.
+const ENOUGH_ROWS: usize = 24;
 /// Summed positions from which on their lines push each other out of the first cache.
-const LONG_SUM: usize = 128;
+const LONG_SUM: usize = 48;
+/// Bytes of B that stay in the caches while all rows go over them.
+const CACHED_BYTES: usize = 1 << 20;
+/// Rows that go over a larger B at once.
+const ENOUGH_TILES: usize = 4;
 /// Rows for which an operand is packed anew by each thread.
 const BLOCK_ROWS: usize = 196;
 /// Columns of a block at most.
@@ -46,7 +52,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         None => true,
     };
     let pack_b = match in_place(kernel, &roles, 1 - roles.a_factor, &roles.columns) {
-        Some(strides) => strides.side != 1 || strides.are_far_apart() && is_deep && rows >= ENOUGH_USES,
+        Some(strides) => strides.side != 1 || strides.are_far_apart() && is_deep && rows >= ENOUGH_ROWS,
         None => true,
     };
 
@@ -71,7 +77,12 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         / MACHINE.products_per_ns;
     kernel.schedule.grain = if row_thread {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
-        let least = if pack_b { BLOCK_ROWS } else { 1 };
+        let is_cached = columns * depth * DType::F32.size_bytes() <= CACHED_BYTES;
+        let least = match (pack_b, is_cached) {
+            (true, _) => BLOCK_ROWS,
+            (false, true) => 1,
+            (false, false) => ENOUGH_TILES * MACHINE.rows,
+        };
         let wanted = ((MACHINE.chunk_ns / row_ns) as usize).clamp(least, 1 << 16);
         let positions = count(kernel, &thread);
         let rows_each = rows / positions.max(1);
