@@ -19,6 +19,8 @@ pub mod select_algorithm;
 
 pub mod assign_layout;
 
+pub mod rematerialize;
+
 pub mod fuse;
 pub mod lower;
 pub mod tile;

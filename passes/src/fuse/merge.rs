@@ -24,6 +24,9 @@ impl Fusion<'_> {
         }
         let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
         members.sort_by_key(|member| self.ranks[member]);
+        if self.again_too_early(&members) || self.delays_numbers([a, b], &members) || self.delays_numbers([b, a], &members) {
+            return false;
+        }
         let Some(domain) = self.legal(&members) else { return false };
         let after = domain.positions(self.max_batch);
         let work = members.iter().map(|member| self.facts[member].positions(self.max_batch)).max().unwrap_or(0);
@@ -124,6 +127,23 @@ impl Fusion<'_> {
             costs.insert(*member, if facts.reduces() { 0 } else { cost });
         }
         false
+    }
+
+    /// Whether what is computed again would be computed with the forward pass, from whose end on it is needed.
+    fn again_too_early(&self, members: &[ValueId]) -> bool {
+        let again = |member: &ValueId| self.graph.node(*member).again;
+        !self.forward.is_empty()
+            && members.iter().any(|member| self.forward.contains(member))
+            && members.iter().any(again)
+    }
+
+    /// Whether numbers that other kernels need as well would wait for a tensor. The bias corrections of an optimiser, which every update reads, would
+    /// otherwise be computed with the update of one parameter, and all the other gradients be kept until then.
+    fn delays_numbers(&self, [numbers, tensors]: [usize; 2], members: &[ValueId]) -> bool {
+        let is_number = |member: &ValueId| self.graph.ty(*member).shape.count() == Dim::ONE;
+        self.groups[&numbers].iter().all(is_number)
+            && !self.groups[&tensors].iter().all(is_number)
+            && self.groups[&numbers].iter().any(|&member| self.users(member).iter().any(|user| !members.contains(user)))
     }
 
     /// Whether something outside depends on `from` and is needed by `to`.

@@ -41,6 +41,8 @@ use kiln_ir::{Dim, Graph, Kind, ValueId};
 use domain::Domain;
 use facts::Facts;
 
+use crate::rematerialize;
+
 /// Scalar operations that may be repeated for each tap of a window or each row statistic.
 const CHEAP: usize = 4;
 
@@ -84,6 +86,8 @@ struct Fusion<'g> {
     /// The readers among them.
     users: BTreeMap<ValueId, Vec<ValueId>>,
     outputs: BTreeSet<ValueId>,
+    /// What the loss follows from, where something of it is computed again: the copies have to wait.
+    forward: BTreeSet<ValueId>,
     group_of: BTreeMap<ValueId, usize>,
     /// Members in topological order.
     groups: BTreeMap<usize, Vec<ValueId>>,
@@ -133,6 +137,11 @@ impl<'g> Fusion<'g> {
             facts: known,
             users,
             outputs: graph.outputs().iter().map(|output| output.value).collect(),
+            forward: if order.iter().any(|&value| graph.node(value).again) {
+                rematerialize::forward(graph)
+            } else {
+                BTreeSet::new()
+            },
             group_of: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
             groups: order.iter().enumerate().map(|(at, &value)| (at, vec![value])).collect(),
             ranks,
@@ -189,6 +198,8 @@ impl<'g> Fusion<'g> {
             if self.graph.ty(operand).shape.count() == Dim::ONE {
                 continue;
             }
+            // A copy that is made for one reader would wait for, or come with, what has nothing to do with it.
+            let readers: Vec<ValueId> = readers.into_iter().filter(|&reader| !self.has_again(reader)).collect();
             let mut loops: Vec<_> = readers.iter().map(|&reader| self.loops_over(operand, reader)).collect();
             for at in 0..readers.len() {
                 for earlier in 0..at {
@@ -199,6 +210,11 @@ impl<'g> Fusion<'g> {
                 }
             }
         }
+    }
+
+    /// Whether the kernel of a value computes something again.
+    fn has_again(&self, value: ValueId) -> bool {
+        self.groups[&self.group_of[&value]].iter().any(|&member| self.graph.node(member).again)
     }
 
     /// The shared loops in which a value reads an operand, axis by axis, if another kernel could read it with this one.
