@@ -5,8 +5,8 @@
 
 mod hooked;
 
-use std::panic::Location;
 use std::borrow::Cow;
+use std::panic::Location;
 use std::rc::Rc;
 
 pub use hooked::Hooked;

@@ -19,9 +19,9 @@ pub mod select_algorithm;
 
 pub mod assign_layout;
 
+pub mod fuse;
 pub mod rematerialize;
 
-pub mod fuse;
 pub mod lower;
 pub mod tile;
 pub mod vectorize;

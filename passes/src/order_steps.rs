@@ -111,12 +111,13 @@ fn greedy(steps: &Steps, flow: &Flow) -> Vec<usize> {
         let ready = (0..count).filter(|at| !done.contains(at) && steps.steps[*at].after.is_subset(&done));
         // Bytes that are in use after the step and were not before.
         let growth = |at: usize| {
-            let change = |(&slot, &made): (&usize, &bool)| {
-                match (made, flow.touched[slot].iter().all(|r| *r == at || done.contains(r))) {
-                    (true, false) => flow.sizes[slot],
-                    (false, true) => -flow.sizes[slot],
-                    _ => 0,
-                }
+            let change = |(&slot, &made): (&usize, &bool)| match (
+                made,
+                flow.touched[slot].iter().all(|r| *r == at || done.contains(r)),
+            ) {
+                (true, false) => flow.sizes[slot],
+                (false, true) => -flow.sizes[slot],
+                _ => 0,
             };
             flow.slots[at].iter().map(change).sum::<i64>()
         };

@@ -12,8 +12,8 @@
 //! | `autocast` | graph | contractions of a half type, where that is asked for |
 //! | `select_algorithm` | graph | convolutions become what is fastest |
 //! | `assign_layout` | graph | images are stored channels last |
-//! | `rematerialize` | graph | what is computed again instead of kept, as far as the memory budget asks for it; training units only |
 //! | `fuse` | graph | says which kernel computes each value |
+//! | `rematerialize` | graph | what the memory budget does not let it keep is computed again; training units only |
 //! | `lower` | graph → kernels | one loop nest for each |
 //! | `tile` | kernels | blocks for caches and micro-kernels, items for threads |
 //! | `vectorize` | kernels | lanes |
@@ -79,8 +79,8 @@ steps! {
     Autocast = "autocast",
     SelectAlgorithm = "select_algorithm",
     AssignLayout = "assign_layout",
-    Rematerialize = "rematerialize",
     Fuse = "fuse",
+    Rematerialize = "rematerialize",
     Lower = "lower",
     Tile = "tile",
     Vectorize = "vectorize",
@@ -99,7 +99,7 @@ impl Step {
         Step::ALL.iter().copied().find(|step| step.name() == name)
     }
 
-    /// The position in the order, from 0: the number of its dump, as in `11_fuse.ir`.
+    /// The position in the order, from 0: the number of its dump, as in `10_fuse.ir`.
     pub const fn number(self) -> usize {
         self as usize
     }
@@ -206,11 +206,11 @@ fn some_graph_steps(
             // What is looked at is what the user has written.
             Step::SelectAlgorithm if !detect_anomaly => select_algorithm::run(&mut graph, selection),
             Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),
+            Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
+            Step::Fuse => fuse::run(&mut graph),
             Step::Rematerialize if trains => {
                 recompute.into_iter().for_each(|how| rematerialize::run(&mut graph, how));
             }
-            Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
-            Step::Fuse => fuse::run(&mut graph),
             _ => {}
         }
         if detect_anomaly {

@@ -90,6 +90,7 @@ fn steps_run_in_their_order() {
         "select_algorithm",
         "assign_layout",
         "fuse",
+        "rematerialize",
     ];
     assert_eq!(steps, names);
     assert_eq!(Step::Lower.number(), names.len());

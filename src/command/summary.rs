@@ -21,7 +21,8 @@ pub(super) fn run(models: &[Model], name: &str, options: &super::memory::Options
     let graph =
         traced.predict.as_ref().or(traced.train.as_ref()).expect("a trace has at least one entry point").clone();
     let calls = traced.calls.clone();
-    let program = run_pipeline(&options.of(request(traced)), &mut ())?.expect("only the switches stop it, and they say so");
+    let program =
+        run_pipeline(&options.of(request(traced)), &mut ())?.expect("only the switches stop it, and they say so");
     Ok(format!("{}\n{}", ruled(&layers(&graph, &calls)), ruled(&memory(&program))))
 }
 

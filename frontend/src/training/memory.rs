@@ -21,7 +21,8 @@ impl<M: Module> Training<M> {
             }
         }
         // A module that stands in several places says the same in each.
-        faults.dedup_by(|a, b| a.message == b.message && (a.place.line, &a.place.file) == (b.place.line, &b.place.file));
+        faults
+            .dedup_by(|a, b| a.message == b.message && (a.place.line, &a.place.file) == (b.place.line, &b.place.file));
         if faults.is_empty() { Ok(strictest) } else { Err(faults) }
     }
 }

@@ -24,7 +24,7 @@ impl Fusion<'_> {
         }
         let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
         members.sort_by_key(|member| self.ranks[member]);
-        if self.again_too_early(&members) || self.delays_numbers([a, b], &members) || self.delays_numbers([b, a], &members) {
+        if self.delays_numbers([a, b], &members) || self.delays_numbers([b, a], &members) {
             return false;
         }
         let Some(domain) = self.legal(&members) else { return false };
@@ -54,7 +54,7 @@ impl Fusion<'_> {
     }
 
     /// The shared loops of members that can be one kernel.
-    fn legal(&self, members: &[ValueId]) -> Option<Domain> {
+    pub(super) fn legal(&self, members: &[ValueId]) -> Option<Domain> {
         let of_kind = |kind| -> Vec<&ValueId> {
             let is = |member: &&ValueId| self.facts[member].kind == kind && self.facts[member].reduces();
             members.iter().filter(is).collect()
@@ -127,14 +127,6 @@ impl Fusion<'_> {
             costs.insert(*member, if facts.reduces() { 0 } else { cost });
         }
         false
-    }
-
-    /// Whether what is computed again would be computed with the forward pass, from whose end on it is needed.
-    fn again_too_early(&self, members: &[ValueId]) -> bool {
-        let again = |member: &ValueId| self.graph.node(*member).again;
-        !self.forward.is_empty()
-            && members.iter().any(|member| self.forward.contains(member))
-            && members.iter().any(again)
     }
 
     /// Whether numbers that other kernels need as well would wait for a tensor. The bias corrections of an optimiser, which every update reads, would

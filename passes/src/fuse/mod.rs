@@ -24,7 +24,7 @@
 //! %r = relu %z                          %r = relu %z               by conv1_bias_relu
 //! ```
 //!
-//! **Order:** last of the graph passes: everything later works on kernels.
+//! **Order:** after everything that changes what is computed; rematerialize only copies, and later passes work on kernels.
 //! **Source:** the rounds are those of XLA's instruction fusion and multi-output fusion; shared loops follow Halide's `compute_at`.
 
 pub(crate) mod domain;
@@ -40,8 +40,6 @@ use kiln_ir::{Dim, Graph, Kind, ValueId};
 
 use domain::Domain;
 use facts::Facts;
-
-use crate::rematerialize;
 
 /// Scalar operations that may be repeated for each tap of a window or each row statistic.
 const CHEAP: usize = 4;
@@ -60,6 +58,28 @@ pub fn run(graph: &mut Graph) {
 pub fn run_alone(graph: &mut Graph) {
     let groups: Vec<Vec<ValueId>> = Fusion::new(graph).groups.into_values().collect();
     assign(graph, groups);
+}
+
+/// Gives each value a kernel of its own where these kernels, which are made of parts of others, have no loops in common.
+pub(crate) fn split_illegal(graph: &mut Graph, kernels: &BTreeSet<String>) {
+    let is_in_place = |value: ValueId| !facts::is_leaf(graph, value) && graph.node(value).kernel.is_none();
+    let in_place = graph.order().into_iter().map(|value| (value, is_in_place(value))).collect();
+    let mut groups: BTreeMap<String, Vec<ValueId>> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for value in graph.order() {
+        let kernel = graph.node(value).kernel.clone();
+        taken.extend(kernel.clone());
+        if let Some(kernel) = kernel.filter(|kernel| kernels.contains(kernel)) {
+            groups.entry(kernel).or_default().push(value);
+        }
+    }
+    let fusion = Fusion::with(graph, &in_place);
+    groups.retain(|_, members| fusion.legal(members).is_none());
+    for (kernel, members) in groups {
+        for member in members {
+            graph.assign_kernel(member, Some(names::unique(kernel.clone(), &mut taken)));
+        }
+    }
 }
 
 fn assign(graph: &mut Graph, groups: Vec<Vec<ValueId>>) {
@@ -86,8 +106,6 @@ struct Fusion<'g> {
     /// The readers among them.
     users: BTreeMap<ValueId, Vec<ValueId>>,
     outputs: BTreeSet<ValueId>,
-    /// What the loss follows from, where something of it is computed again: the copies have to wait.
-    forward: BTreeSet<ValueId>,
     group_of: BTreeMap<ValueId, usize>,
     /// Members in topological order.
     groups: BTreeMap<usize, Vec<ValueId>>,
@@ -106,7 +124,11 @@ struct Reach {
 
 impl<'g> Fusion<'g> {
     fn new(graph: &'g Graph) -> Fusion<'g> {
-        let in_place = facts::in_place(graph);
+        Fusion::with(graph, &facts::in_place(graph))
+    }
+
+    /// The same where it is known which values are computed in their readers.
+    fn with(graph: &'g Graph, in_place: &BTreeMap<ValueId, bool>) -> Fusion<'g> {
         let computed = |value: &ValueId| !facts::is_leaf(graph, *value) && !in_place[value];
         let order: Vec<ValueId> = graph.order().into_iter().filter(computed).collect();
         let mut known = BTreeMap::new();
@@ -137,11 +159,6 @@ impl<'g> Fusion<'g> {
             facts: known,
             users,
             outputs: graph.outputs().iter().map(|output| output.value).collect(),
-            forward: if order.iter().any(|&value| graph.node(value).again) {
-                rematerialize::forward(graph)
-            } else {
-                BTreeSet::new()
-            },
             group_of: order.iter().enumerate().map(|(at, &value)| (value, at)).collect(),
             groups: order.iter().enumerate().map(|(at, &value)| (at, vec![value])).collect(),
             ranks,
@@ -198,8 +215,6 @@ impl<'g> Fusion<'g> {
             if self.graph.ty(operand).shape.count() == Dim::ONE {
                 continue;
             }
-            // A copy that is made for one reader would wait for, or come with, what has nothing to do with it.
-            let readers: Vec<ValueId> = readers.into_iter().filter(|&reader| !self.has_again(reader)).collect();
             let mut loops: Vec<_> = readers.iter().map(|&reader| self.loops_over(operand, reader)).collect();
             for at in 0..readers.len() {
                 for earlier in 0..at {
@@ -210,11 +225,6 @@ impl<'g> Fusion<'g> {
                 }
             }
         }
-    }
-
-    /// Whether the kernel of a value computes something again.
-    fn has_again(&self, value: ValueId) -> bool {
-        self.groups[&self.group_of[&value]].iter().any(|&member| self.graph.node(member).again)
     }
 
     /// The shared loops in which a value reads an operand, axis by axis, if another kernel could read it with this one.

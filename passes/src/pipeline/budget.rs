@@ -57,7 +57,7 @@ pub(super) fn check(program: Program, budget: &PeakMemory) -> Result<Program, Co
     if program.arena_bytes <= budget.limit.0 { Ok(program) } else { Err(over(&program, budget).into()) }
 }
 
-/// A unit's graph before fusion, and its launches.
+/// A unit's graph, and its launches.
 struct Made {
     graph: Graph,
     steps: Steps,
@@ -71,14 +71,12 @@ fn make<'a>(
     recompute: Option<Recompute>,
     how: How<'_>,
 ) -> Result<bool, CompileError> {
-    let between = [Step::Rematerialize];
     let how = How { recompute, ..how };
-    let graph = some_graph_steps(&between, name, graph.clone(), how, &mut ())?.expect("nobody stops it");
+    let graph = some_graph_steps(&[Step::Rematerialize], name, graph.clone(), how, &mut ())?.expect("nobody stops it");
     if compiled.get(name).is_some_and(|made| made.graph == graph) {
         return Ok(false);
     }
-    let fused = some_graph_steps(&[Step::Fuse], name, graph.clone(), how, &mut ())?.expect("nobody stops it");
-    let steps = kernel_steps(name, &fused, how, &mut ())?.expect("nobody stops it");
+    let steps = kernel_steps(name, &graph, how, &mut ())?.expect("nobody stops it");
     compiled.insert(name, Made { graph, steps });
     Ok(true)
 }
@@ -100,7 +98,11 @@ fn over(program: &Program, budget: &PeakMemory) -> Diagnostic {
         };
         program.buffers.iter().filter(holds)
     };
-    let steps = program.entries.iter().enumerate().flat_map(|(entry, held)| (0..held.steps.len()).map(move |step| (entry, step)));
+    let steps = program
+        .entries
+        .iter()
+        .enumerate()
+        .flat_map(|(entry, held)| (0..held.steps.len()).map(move |step| (entry, step)));
     // The first of equals.
     let peak = steps.rev().max_by_key(|&(entry, step)| alive(entry, step).map(size).sum::<usize>());
     let (limit, needed) = (budget.limit, Bytes(program.arena_bytes));

@@ -10,7 +10,7 @@ use kiln_ir::{Body, Graph, Kind, ValueId};
 
 use super::flow::{Network, UNBOUNDED};
 use super::phases::Phases;
-use super::{Recompute, What, is_choice};
+use super::{Recompute, What, is_cheap, is_choice};
 use crate::fuse::facts;
 
 /// What is this many times smaller than the greatest value is not worth a second computation.
@@ -20,7 +20,6 @@ const STATISTIC: usize = 16;
 
 /// The values that are kept. Every other one that the backward pass needs follows from them by what may be computed again.
 pub(super) fn kept(graph: &Graph, phases: &Phases, how: Recompute) -> BTreeSet<ValueId> {
-    let in_place = facts::in_place(graph);
     let bytes = |value: ValueId| graph.ty(value).size_bytes(graph.max_batch.unwrap_or(1));
     let choices: Vec<ValueId> = phases.order.iter().copied().filter(|&value| is_choice(phases, value)).collect();
     let greatest = choices.iter().map(|&value| bytes(value)).max().unwrap_or(0);
@@ -36,16 +35,15 @@ pub(super) fn kept(graph: &Graph, phases: &Phases, how: Recompute) -> BTreeSet<V
         let operands = graph.operands(value);
         let through = |operand: &ValueId| {
             let depth = depths.get(operand).copied().unwrap_or(0);
-            let is_near = body.kind != Kind::Contract && (phases.layers[operand] == layer || !depths.contains_key(operand));
+            let is_near =
+                body.kind != Kind::Contract && (phases.layers[operand] == layer || !depths.contains_key(operand));
             depth + usize::from(!is_near)
         };
         let depth = operands.iter().map(through).max().unwrap_or(0);
         let has_depth = body.kind == Kind::Contract || operands.iter().any(|operand| depths.contains_key(operand));
-        let is_kept_anyway = !in_place[&value]
+        let is_kept_anyway = graph.node(value).kernel.is_some()
             && phases.forward.contains(&value)
-            && (!may_repeat(graph, &body, how.what)
-                || bytes(value) * SMALL < greatest
-                || depth > how.reach);
+            && (!may_repeat(graph, &body, how.what) || bytes(value) * SMALL < greatest || depth > how.reach);
         if has_depth {
             depths.insert(value, if is_kept_anyway { 0 } else { depth });
         }
@@ -55,15 +53,10 @@ pub(super) fn kept(graph: &Graph, phases: &Phases, how: Recompute) -> BTreeSet<V
             let computed = operands.iter().filter_map(|operand| numbers.get(operand));
             computed.for_each(|&operand| network.connect(out(operand), into(at), UNBOUNDED));
         }
-        let capacity = match in_place[&value] {
-            // It is computed in its readers, and so never stored.
-            true => UNBOUNDED,
-            // What fusion would not have stored costs a store.
-            false if is_stored(graph, value, body.kind) => bytes(value).max(1) as u64,
-            false => 2 * bytes(value).max(1) as u64,
-        };
+        // What is not stored anyway cannot be kept: the kernels of the forward pass stay as they are.
+        let capacity = if phases.stored.contains(&value) { bytes(value).max(1) as u64 } else { UNBOUNDED };
         network.connect(into(at), out(at), capacity);
-        if graph.users(value).iter().any(|user| phases.late.contains(user)) {
+        if graph.users(value).iter().any(|user| phases.readers.contains(user)) {
             network.connect(out(at), sink, UNBOUNDED);
         }
     }
@@ -75,19 +68,13 @@ pub(super) fn kept(graph: &Graph, phases: &Phases, how: Recompute) -> BTreeSet<V
 /// Whether a value may be computed a second time.
 fn may_repeat(graph: &Graph, body: &Body, what: What) -> bool {
     match body.kind {
-        Kind::Pointwise | Kind::View | Kind::Gather => true,
+        kind if is_cheap(kind) => true,
         Kind::Contract => what >= What::Everything,
         Kind::Reduce => {
             let max_batch = graph.max_batch.unwrap_or(1);
             let terms: usize = body.reduction.iter().map(|dim| dim.at(max_batch)).product();
             what >= What::AllButContractions && terms < STATISTIC
         }
-        Kind::Window | Kind::Sweep | Kind::Block => what >= What::AllButContractions,
+        _ => what >= What::AllButContractions,
     }
-}
-
-/// Whether a value is in memory also where nothing is kept for the backward pass: it is no pointwise step inside a kernel.
-fn is_stored(graph: &Graph, value: ValueId, kind: Kind) -> bool {
-    let loads = |user: &ValueId| !matches!(facts::body(graph, *user).kind, Kind::Pointwise | Kind::Reduce);
-    !matches!(kind, Kind::Pointwise | Kind::View) || graph.users(value).iter().any(loads)
 }

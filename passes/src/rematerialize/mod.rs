@@ -2,14 +2,14 @@
 //!
 //! Which values are kept is a minimal cut between the forward pass, which makes them, and the backward pass, which needs something that follows
 //! from each: the fewest bytes from which everything that the backward pass reads can be computed again by what is allowed to be. What is not
-//! kept becomes a copy, marked `again`, of the ops that make it.
+//! kept becomes a copy, marked `again`, of the ops that make it, in a kernel of its own.
 //!
-//! How much may be computed again is a [`Recompute`]: which ops, and how many layers of contractions back. Without the second a chain of residual additions would be
-//! computed again from its beginning, all at once, and be in memory as a whole in the end; and with it the dearest kind is Chen's segments: one
-//! value in so many layers is kept. A copy is shared by readers in nearby layers of the backward pass, and made anew for those further away.
+//! How much may be computed again is a [`Recompute`]: which ops, and through how many layers of contractions. Without the second a chain of residual additions
+//! would be computed again from its beginning, all at once, and be in memory as a whole in the end; and with it the dearest kind is Chen's segments:
+//! one value in so many layers is kept. A copy is shared by readers in nearby layers of the backward pass, and made anew for those further away.
 //!
-//! **Before:** a train step with its updates, as it will be stored: algorithms and layouts are chosen. **After:** the same values from the same ops on the
-//! same operands, so the same bits.
+//! **Before:** a fused train step. **After:** the same kernels for everything that is not computed again, some of which read copies: so each sum has the
+//! order it had, and the results the same bits. Copies have kernels with parts of those of their originals.
 //!
 //! ```text
 //! %y = einsum %x, %w                      %y = einsum %x, %w
@@ -19,8 +19,8 @@
 //!                                         %d_v = einsum %d_z, %h_1
 //! ```
 //!
-//! **Order:** after assign_layout: what is cut are the values that will be stored, with their algorithms; and after the last merge_common. Before fuse,
-//! which computes the copies inside their readers where it can.
+//! **Order:** after fuse, and not before it as in a compiler whose fusion changes no result: only here is it known what is stored at all, which is what can be
+//! kept; and a reduction that was fused with copies could get other lanes or partial sums, which round otherwise. Before lower, which knows no values.
 //! **Source:** the min-cut partitioner of PyTorch (`min_cut_rematerialization_partition`); Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016).
 
 mod copies;
@@ -28,9 +28,8 @@ mod cut;
 mod flow;
 mod phases;
 
-use kiln_ir::{Graph, ValueId};
+use kiln_ir::{Graph, Kind, ValueId};
 
-pub(crate) use phases::forward;
 use phases::Phases;
 
 /// What may be computed a second time.
@@ -72,7 +71,7 @@ impl Recompute {
 /// Computes again what may be and is worth it.
 pub fn run(graph: &mut Graph, how: Recompute) {
     let phases = Phases::of(graph);
-    if phases.late.is_empty() {
+    if phases.readers.is_empty() {
         return;
     }
     let kept = cut::kept(graph, &phases, how);
@@ -82,6 +81,11 @@ pub fn run(graph: &mut Graph, how: Recompute) {
 /// The contractions on the longest way to a value of the forward pass that the backward pass reads.
 pub fn layers(graph: &Graph) -> usize {
     Phases::of(graph).deepest
+}
+
+/// Whether an op costs about as much as a load.
+fn is_cheap(kind: Kind) -> bool {
+    matches!(kind, Kind::Pointwise | Kind::View | Kind::Gather)
 }
 
 /// Whether a value can be kept and computed: it is neither given nor part of the backward pass.

@@ -18,7 +18,11 @@ pub(super) struct Phases {
     pub leaves: BTreeSet<ValueId>,
     pub forward: BTreeSet<ValueId>,
     pub late: BTreeSet<ValueId>,
+    /// The late values but for those of kernels that end the forward pass, which reads its values while they are there.
+    pub readers: BTreeSet<ValueId>,
     pub layers: BTreeMap<ValueId, usize>,
+    /// What kernels leave in memory: values that another kernel reads, and outputs.
+    pub stored: BTreeSet<ValueId>,
     /// The greatest layer of a forward value that another one reads.
     pub deepest: usize,
 }
@@ -44,13 +48,32 @@ impl Phases {
             reached.insert(value, own.max(below));
         }
         let is_late = |value: &ValueId| !forward.contains(value) && deepest.is_some() && reached[value] >= deepest;
-        let late = order.iter().copied().filter(is_late).collect();
-        Phases { order, leaves, forward, late, layers, deepest: deepest.unwrap_or(0) }
+        let mut late: BTreeSet<ValueId> = order.iter().copied().filter(is_late).collect();
+        // A kernel is late as a whole, and so is what follows from it: the loss may be computed with its own gradient.
+        let kernel = |value: &ValueId| graph.node(*value).kernel.as_deref();
+        loop {
+            let kernels: BTreeSet<&str> = late.iter().filter_map(kernel).collect();
+            let before = late.len();
+            for &value in &order {
+                let with_late = kernel(&value).is_some_and(|kernel| kernels.contains(kernel));
+                if with_late || graph.operands(value).iter().any(|operand| late.contains(operand)) {
+                    late.insert(value);
+                }
+            }
+            if late.len() == before {
+                break;
+            }
+        }
+        let stored = stored(graph, &order);
+        let ends: BTreeSet<&str> = late.intersection(&forward).filter_map(kernel).collect();
+        let ends_forward = |value: &ValueId| kernel(value).is_some_and(|kernel| ends.contains(kernel));
+        let readers = late.iter().copied().filter(|value| !forward.contains(value) && !ends_forward(value)).collect();
+        Phases { order, leaves, forward, late, readers, layers, stored, deepest: deepest.unwrap_or(0) }
     }
 }
 
 /// What the loss follows from: of graphs without one, their first output.
-pub(crate) fn forward(graph: &Graph) -> BTreeSet<ValueId> {
+fn forward(graph: &Graph) -> BTreeSet<ValueId> {
     let outputs = || graph.outputs().iter().filter(|output| output.updates.is_none());
     let end = outputs().find(|output| output.name == names::LOSS).or(outputs().next());
     let mut found = BTreeSet::new();
@@ -61,6 +84,26 @@ pub(crate) fn forward(graph: &Graph) -> BTreeSet<ValueId> {
         }
     }
     found
+}
+
+/// The values that are read outside of their kernel.
+fn stored(graph: &Graph, order: &[ValueId]) -> BTreeSet<ValueId> {
+    // The kernels that read each value, also through what is computed in its readers.
+    let mut readers: BTreeMap<ValueId, BTreeSet<&str>> = BTreeMap::new();
+    let mut stored: BTreeSet<ValueId> = graph.outputs().iter().map(|output| output.value).collect();
+    for &value in order.iter().rev() {
+        let own = graph.node(value).kernel.as_deref();
+        let through = readers.get(&value).cloned().unwrap_or_default();
+        if own.is_some_and(|own| through.iter().any(|reader| *reader != own)) {
+            stored.insert(value);
+        }
+        let reads = own.map_or(through, |own| BTreeSet::from([own]));
+        for operand in graph.operands(value) {
+            readers.entry(operand).or_default().extend(&reads);
+        }
+    }
+    stored.retain(|value| graph.node(*value).kernel.is_some());
+    stored
 }
 
 /// Whether a value is a matrix product or a convolution.
