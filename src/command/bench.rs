@@ -50,7 +50,7 @@ pub(super) struct Options {
     #[arg(long)]
     detect_anomaly: bool,
     #[command(flatten)]
-    memory: super::memory::Options,
+    memory: super::memory::Memory,
 }
 
 /// What was measured, under the names of the PyTorch side.

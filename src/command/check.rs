@@ -22,7 +22,7 @@ mod random;
 /// f32 sums in another order differ by about this much of the greatest value.
 const TOLERANCE: f64 = 1e-4;
 
-pub(super) fn run(models: &[Model], name: &str, batch: usize, memory: &memory::Options) -> Result<String, Error> {
+pub(super) fn run(models: &[Model], name: &str, batch: usize, memory: &memory::Memory) -> Result<String, Error> {
     let Source::Request(request) = find(models, name)? else {
         let help = "check a model, or a file with graphs".to_owned();
         return Err(mistake(Code::BadArgument, format!("`{name}` holds no graph to compare with"), help));

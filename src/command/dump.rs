@@ -17,7 +17,7 @@ pub(super) fn run(
     name: &str,
     stage: Option<Stage>,
     after: Option<&str>,
-    memory: &memory::Options,
+    memory: &memory::Memory,
 ) -> Result<String, Error> {
     let after = after.map(step).transpose()?;
     let request = match find(models, name)? {

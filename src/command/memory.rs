@@ -5,13 +5,13 @@ use kiln_ir::{Bytes, PeakMemory, Place};
 use kiln_passes::pipeline::Request;
 
 #[derive(Args)]
-pub(super) struct Options {
+pub(super) struct Memory {
     /// The most memory that the program may use, as in "512 MiB"; what does not fit is computed again instead of kept.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     peak_memory: Option<Bytes>,
 }
 
-impl Options {
+impl Memory {
     /// The budget, which no line of a source has.
     pub(super) fn promise(&self) -> Option<PeakMemory> {
         self.peak_memory.map(|limit| PeakMemory { limit, place: Place::NONE })

@@ -86,14 +86,14 @@ enum Verb {
         #[arg(long, value_name = "PASS")]
         after: Option<String>,
         #[command(flatten)]
-        memory: memory::Options,
+        memory: memory::Memory,
     },
     /// Print a table of a model's layers, and the memory of its program.
     Summary {
         /// A model's name.
         model: String,
         #[command(flatten)]
-        memory: memory::Options,
+        memory: memory::Memory,
     },
     /// Compare every pass, and the machine code, with the reference interpreter.
     Check {
@@ -103,7 +103,7 @@ enum Verb {
         #[arg(long, default_value_t = 2)]
         batch: usize,
         #[command(flatten)]
-        memory: memory::Options,
+        memory: memory::Memory,
     },
     /// Time whole training steps (or inference, of a model without a loss) on synthetic data.
     Bench(bench::Options),

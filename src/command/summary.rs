@@ -9,7 +9,7 @@ use super::{Model, mistake, names};
 use crate::Error;
 use crate::compiler::{request, run_pipeline};
 
-pub(super) fn run(models: &[Model], name: &str, options: &super::memory::Options) -> Result<String, Error> {
+pub(super) fn run(models: &[Model], name: &str, options: &super::memory::Memory) -> Result<String, Error> {
     let Some(model) = models.iter().find(|model| model.name == name) else {
         let message = match name.ends_with(".kir") {
             true => format!("a summary shows layers, which `{name}` does not have: they end with the trace"),
