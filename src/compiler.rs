@@ -1,10 +1,11 @@
 //! The whole flow in one place: trace, pipeline, back end.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use kiln_codegen_cpu as cpu;
 use kiln_frontend::{Module, Traced, Training};
-use kiln_ir::{DType, Program};
+use kiln_ir::{Bytes, DType, PeakMemory, Place, Program};
 use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
 use kiln_passes::select_algorithm::Selection;
 use kiln_runtime::{Pool, Session, Trainer};
@@ -36,6 +37,7 @@ pub struct Compiler {
     seed: u64,
     selection: Selection,
     autocast: Option<DType>,
+    peak_memory: Option<PeakMemory>,
 }
 
 /// The environment's switch for [`Compiler::detect_anomaly`] in builds ahead of time.
@@ -85,6 +87,20 @@ impl Compiler {
         Compiler { autocast: Some(half), ..self }
     }
 
+    /// The most memory that a program may use, in bytes: its whole arena, which is all that the runtime allocates for it. What does not fit is computed again in
+    /// the backward pass instead of kept, as little as that takes and with the same bits; without a budget nothing is. Of this and what the
+    /// model says (`#[model(peak_memory = "512 MiB")]`), the smaller one counts. Programs of [`Compiler::detect_anomaly`] keep everything and have no budget.
+    #[must_use]
+    #[track_caller]
+    pub fn peak_memory(self, bytes: usize) -> Compiler {
+        let place = Place::of(Location::caller(), "");
+        self.promising(Some(PeakMemory { limit: Bytes(bytes), place }))
+    }
+
+    pub(crate) fn promising(self, peak_memory: Option<PeakMemory>) -> Compiler {
+        Compiler { peak_memory, ..self }
+    }
+
     /// Finds the first value that is not finite: NaN, or an infinity that arises from finite operands. Every value then has a kernel of its own, whose
     /// result is looked at, and a run ends with the step, the op and the line of the forward call. For debugging: such a program is several times
     /// slower. Nothing of it is in other programs.
@@ -108,7 +124,7 @@ impl Compiler {
     /// Traces a training and takes it through the pipeline.
     ///
     /// # Errors
-    /// [`Error::Model`] with every mistake of the model; [`Error::Bug`]; those of the switches `KILN_DUMP`, `KILN_STOP_AFTER` and
+    /// [`Error::Model`] with every mistake of the model, or with a memory budget that cannot be kept; [`Error::Bug`]; those of the switches `KILN_DUMP`, `KILN_STOP_AFTER` and
     /// `KILN_IR`.
     pub fn compile<M: Module>(&self, training: &Training<M>) -> Result<Compiled, Error> {
         self.compile_traced(training.trace().map_err(Error::Model)?)
@@ -121,7 +137,9 @@ impl Compiler {
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
         let Compiler { selection, autocast, .. } = *self;
         let detect_anomaly = self.detects_anomaly();
-        let request = pipeline::Request { detect_anomaly, selection, autocast, ..request(traced) };
+        let traced = request(traced);
+        let peak_memory = PeakMemory::stricter(self.peak_memory.clone(), traced.peak_memory.clone());
+        let request = pipeline::Request { detect_anomaly, selection, autocast, peak_memory, ..traced };
         let program = run_pipeline(&request, &mut ())?;
         Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }
@@ -191,7 +209,7 @@ impl Observer for Both<'_> {
 
 /// The trace as the pipeline takes it.
 pub(crate) fn request(traced: Traced) -> pipeline::Request {
-    let Traced { name, train, eval, predict, rules, accumulate, .. } = traced;
+    let Traced { name, train, eval, predict, rules, accumulate, peak_memory, .. } = traced;
     pipeline::Request {
         name,
         train,
@@ -202,5 +220,6 @@ pub(crate) fn request(traced: Traced) -> pipeline::Request {
         detect_anomaly: false,
         selection: Selection::default(),
         autocast: None,
+        peak_memory,
     }
 }

@@ -6,6 +6,7 @@
 mod hooked;
 
 use std::borrow::Cow;
+use std::panic::Location;
 use std::rc::Rc;
 
 pub use hooked::Hooked;
@@ -231,6 +232,10 @@ macro_rules! pointer {
 
                 fn extra_repr(&self) -> String {
                     (**self).extra_repr()
+                }
+
+                fn peak_memory(&self) -> Option<(&'static str, &'static Location<'static>)> {
+                    (**self).peak_memory()
                 }
 
                 fn module_id(&self) -> ModuleId {

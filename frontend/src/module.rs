@@ -13,6 +13,7 @@ mod print;
 mod walk;
 
 use std::any;
+use std::panic::Location;
 use std::ptr;
 
 pub use print::{Tree, tree};
@@ -62,6 +63,12 @@ pub trait Module {
     /// The options, as `print(model)` shows them between the parentheses.
     fn extra_repr(&self) -> String {
         String::new()
+    }
+
+    /// The most memory that a program with this module may use, as in `"512 MiB"`, and the line that says so: `#[model(peak_memory = "512 MiB")]`. Where
+    /// several modules of a model have one, the least counts.
+    fn peak_memory(&self) -> Option<(&'static str, &'static Location<'static>)> {
+        None
     }
 
     /// Tells this module from every other one of the same model.

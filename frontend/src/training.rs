@@ -3,11 +3,12 @@
 mod faults;
 mod groups;
 mod inputs;
+mod memory;
 
 use std::panic::Location;
 
 use kiln_ir::update::names;
-use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, Place, UpdateRules};
+use kiln_ir::{Code, DType, Diagnostic, Dim, Graph, PeakMemory, Place, UpdateRules};
 
 use self::groups::ParameterGroup;
 use self::inputs::InputSpec;
@@ -36,6 +37,8 @@ pub struct Training<M> {
     name: String,
     model: M,
     max_batch: Option<usize>,
+    /// The text of the budget, and where it stands.
+    peak_memory: Option<(String, Place)>,
     inputs: Vec<InputSpec>,
     predict: Option<Function<M>>,
     loss: Option<Function<M>>,
@@ -66,6 +69,8 @@ pub struct Traced {
     pub rules: Option<UpdateRules>,
     /// What becomes of the gradients of a batch after which no weight changes.
     pub accumulate: Option<UpdateRules>,
+    /// The most memory that the program may use.
+    pub peak_memory: Option<PeakMemory>,
     /// The calls of modules in `predict`, or in `train` without it, in the order they ended.
     pub calls: Vec<Call>,
 }
@@ -84,6 +89,7 @@ impl<M: Module> Training<M> {
             name: name.to_owned(),
             model,
             max_batch: None,
+            peak_memory: None,
             inputs: Vec::new(),
             predict: None,
             loss: None,
@@ -99,6 +105,16 @@ impl<M: Module> Training<M> {
     #[must_use]
     pub fn max_batch(mut self, max_batch: usize) -> Self {
         self.max_batch = Some(max_batch);
+        self
+    }
+
+    /// The most memory that the program may use at the greatest batch, as in `"512 MiB"`: its weights, optimiser state and everything in between. What does not
+    /// fit is computed again in the backward pass instead of kept, with the same bits; if that is not enough, compiling fails with what is in the way. A model
+    /// says the same of itself with `#[model(peak_memory = "512 MiB")]`.
+    #[must_use]
+    #[track_caller]
+    pub fn peak_memory(mut self, limit: &str) -> Self {
+        self.peak_memory = Some((limit.to_owned(), Place::of(Location::caller(), "")));
         self
     }
 
@@ -228,6 +244,10 @@ impl<M: Module> Training<M> {
     /// Every mistake of every entry point, each once.
     pub fn trace(&self) -> Result<Traced, Vec<Diagnostic>> {
         let mut diagnostics = self.faults();
+        let peak_memory = self.promised().unwrap_or_else(|faults| {
+            diagnostics.extend(faults);
+            None
+        });
         let mut calls = Vec::new();
         let mut entry = |function: &Option<Function<M>>, entry: &str, output, mode| {
             let function = function.as_ref()?;
@@ -260,7 +280,7 @@ impl<M: Module> Training<M> {
             }
         }
         if diagnostics.is_empty() {
-            Ok(Traced { name: self.name.clone(), train, eval, predict, rules, accumulate, calls })
+            Ok(Traced { name: self.name.clone(), train, eval, predict, rules, accumulate, peak_memory, calls })
         } else {
             Err(diagnostics)
         }

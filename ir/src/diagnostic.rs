@@ -112,6 +112,8 @@ codes! {
     Unsupported = "K0401",
     /// A compiled program could not be written, linked or loaded.
     Emission = "K0402",
+    /// A program that needs more memory than it was promised to.
+    PeakMemory = "K0403",
 }
 
 impl fmt::Display for Code {

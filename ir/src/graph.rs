@@ -41,6 +41,8 @@ pub struct Node {
     pub kernel: Option<String>,
     /// The axes in memory, the outermost first, where that is not their order here.
     pub layout: Option<Vec<usize>>,
+    /// Whether it is computed a second time, so that the first result need not be kept: no pass may put the first in its place.
+    pub again: bool,
 }
 
 impl Node {
@@ -104,7 +106,7 @@ impl Graph {
         let types: Vec<Type> = operands.iter().map(|&operand| self.ty(operand).clone()).collect();
         let ty = op.infer(&types).map_err(|diagnostic| diagnostic.at(place.clone()))?;
         let name = self.unique_name(if hint.is_empty() { op.name() } else { hint });
-        Ok(self.insert(Node { name, op, ty, place: place.clone(), kernel: None, layout: None }, operands))
+        Ok(self.insert(Node { name, op, ty, place: place.clone(), kernel: None, layout: None, again: false }, operands))
     }
 
     /// Adds a node as it is: for the parser, which checks names and types itself.
@@ -145,6 +147,11 @@ impl Graph {
     /// Says how a value lies in memory.
     pub fn assign_layout(&mut self, value: ValueId, layout: Option<Vec<usize>>) {
         self.dag[value.0].layout = layout;
+    }
+
+    /// Says that a value is computed a second time.
+    pub fn mark_again(&mut self, value: ValueId) {
+        self.dag[value.0].again = true;
     }
 
     /// Says which kernel computes a value.

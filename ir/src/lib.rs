@@ -8,6 +8,7 @@
 mod attribute;
 mod body;
 mod builder;
+mod bytes;
 mod cost;
 mod diagnostic;
 mod differentiate;
@@ -30,6 +31,7 @@ pub mod verify;
 pub use attribute::{Attribute, AttributeValue};
 pub use body::{Block, Body, Element, Kind, Sweep, accumulator, axes, load, operand, position, reshape_index};
 pub use builder::{Builder, Vjp};
+pub use bytes::{Bytes, PeakMemory};
 pub use diagnostic::{Code, Diagnostic};
 pub use differentiate::{differentiate, pull_back};
 pub use dtype::DType;

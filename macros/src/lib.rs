@@ -14,9 +14,10 @@ mod structs;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Item, Path};
+use syn::Item;
 
 use crate::errors::Errors;
+use crate::options::ItemOptions;
 
 /// Makes a struct a model. It goes on the struct and on the impl block with its `forward`:
 ///
@@ -90,6 +91,9 @@ use crate::errors::Errors;
 /// * `#[model(skip)]`: the field contributes nothing and may have any type.
 /// * `#[model(name = "fc")]`: the field has this name in the `state_dict`.
 ///
+/// `#[model(peak_memory = "512 MiB")]` on the struct is a contract: a program with this model uses no more memory, its weights and optimiser state
+/// included. What does not fit is computed again in the backward pass; if that is not enough, the build fails at this line.
+///
 /// Type parameters are bound as the fields need it: `struct Residual<M> { body: M }` is a model if `M` is one. Its impl block
 /// says the same: `impl<M: Layer> Residual<M>`.
 ///
@@ -153,8 +157,8 @@ use crate::errors::Errors;
 #[proc_macro_attribute]
 pub fn model(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let mut errors = Errors::default();
-    let prefix = options::prefix(arguments.into(), &mut errors);
-    let item = expand(item.into(), &prefix, &mut errors);
+    let options = options::item_options(arguments.into(), &mut errors);
+    let item = expand(item.into(), &options, &mut errors);
     quote!(#item #errors).into()
 }
 
@@ -191,11 +195,16 @@ pub fn custom_vjp(arguments: proc_macro::TokenStream, item: proc_macro::TokenStr
 }
 
 /// The item is emitted whatever happens, so that the editor goes on working and one mistake does not become many.
-fn expand(tokens: TokenStream, prefix: &Path, errors: &mut Errors) -> TokenStream {
+fn expand(tokens: TokenStream, options: &ItemOptions, errors: &mut Errors) -> TokenStream {
     const USE: &str = "`#[model]` goes on a struct and on its impl block";
     match syn::parse2::<Item>(tokens.clone()) {
-        Ok(Item::Struct(item)) => return structs::expand(item, prefix, errors),
-        Ok(Item::Impl(item)) => return impls::expand(item, prefix, errors),
+        Ok(Item::Struct(item)) => return structs::expand(item, options, errors),
+        Ok(Item::Impl(item)) => {
+            if let Some(limit) = &options.peak_memory {
+                errors.at(limit, "`peak_memory` is for the struct");
+            }
+            return impls::expand(item, &options.prefix, errors);
+        }
         Ok(Item::Enum(item)) => errors.at(
             item.enum_token,
             format!("{USE}; a choice between modules is a struct with an `Option` for each, or a `Box<dyn Layer>`"),

@@ -16,22 +16,35 @@ pub struct FieldOptions {
     pub name: Option<LitStr>,
 }
 
-/// The path at which the emitted code finds `Module`, `Forward` and the rest: `::kiln`, or the one in `crate = path`.
-pub fn prefix(arguments: TokenStream, errors: &mut Errors) -> Path {
-    let mut prefix = syn::parse_quote!(::kiln);
+/// What `#[model(…)]` says about a struct or an impl block.
+pub struct ItemOptions {
+    /// The path at which the emitted code finds `Module`, `Forward` and the rest: `::kiln`, or the one in `crate = path`.
+    pub prefix: Path,
+    /// The most memory that a program with the model may use. What is an amount of memory, the front end knows.
+    pub peak_memory: Option<LitStr>,
+}
+
+/// Reads the attribute's arguments.
+pub fn item_options(arguments: TokenStream, errors: &mut Errors) -> ItemOptions {
+    let mut options = ItemOptions { prefix: syn::parse_quote!(::kiln), peak_memory: None };
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("crate") {
-            prefix = meta.value()?.call(Path::parse_mod_style)?;
+            options.prefix = meta.value()?.call(Path::parse_mod_style)?;
+            return Ok(());
+        }
+        if meta.path.is_ident("peak_memory") {
+            options.peak_memory = Some(meta.value()?.parse()?);
             return Ok(());
         }
         let help =
             if meta.path.is_ident("skip") || meta.path.is_ident("name") { "; that one is for fields" } else { "" };
-        Err(meta.error(format!("on a struct or an impl block, `#[model]` knows only `crate = path`{help}")))
+        let known = "`crate = path` and, on a struct, `peak_memory = \"512 MiB\"`";
+        Err(meta.error(format!("on a struct or an impl block, `#[model]` knows only {known}{help}")))
     });
     if let Err(error) = parser.parse2(arguments) {
         errors.push(error);
     }
-    prefix
+    options
 }
 
 /// Takes the `#[model(…)]` attributes off the field and reads them.

@@ -6,15 +6,16 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Fields, Ident, Index, ItemStruct, LitStr, Member, Path, Type, TypeBareFn, TypeReference};
+use syn::{Fields, Ident, Index, ItemStruct, LitStr, Member, Type, TypeBareFn, TypeReference};
 
 use crate::errors::Errors;
-use crate::options::{cfgs, default_name, take_field_options};
+use crate::options::{ItemOptions, cfgs, default_name, take_field_options};
 
 /// The struct, without our attributes on its fields, and its `impl Module`.
 ///
 /// A field with a mistake is left out of the visit, so that one mistake gives one message.
-pub fn expand(mut item: ItemStruct, prefix: &Path, errors: &mut Errors) -> TokenStream {
+pub fn expand(mut item: ItemStruct, options: &ItemOptions, errors: &mut Errors) -> TokenStream {
+    let prefix = &options.prefix;
     let parameters: Vec<Ident> = item.generics.type_params().map(|parameter| parameter.ident.clone()).collect();
     let parameters: Vec<&Ident> = parameters.iter().collect();
     let myself = [&item.ident, &Ident::new("Self", item.ident.span())];
@@ -43,6 +44,15 @@ pub fn expand(mut item: ItemStruct, prefix: &Path, errors: &mut Errors) -> Token
         visits.push(quote!(#(#cfgs)* { #visit }));
     }
 
+    // With the literal's span its line is the place of the promise.
+    let peak_memory = options.peak_memory.as_ref().map(|limit| {
+        quote_spanned! {limit.span()=>
+            fn peak_memory(&self) -> ::core::option::Option<(&'static str, &'static ::core::panic::Location<'static>)> {
+                ::core::option::Option::Some((#limit, ::core::panic::Location::caller()))
+            }
+        }
+    });
+
     let ident = &item.ident;
     let cfgs = cfgs(&item.attrs);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
@@ -57,6 +67,8 @@ pub fn expand(mut item: ItemStruct, prefix: &Path, errors: &mut Errors) -> Token
             fn visit(&self, visitor: &mut dyn #prefix::Visitor) {
                 #(#visits)*
             }
+
+            #peak_memory
         }
     }
 }

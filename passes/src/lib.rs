@@ -20,6 +20,8 @@ pub mod select_algorithm;
 pub mod assign_layout;
 
 pub mod fuse;
+pub mod rematerialize;
+
 pub mod lower;
 pub mod tile;
 pub mod vectorize;

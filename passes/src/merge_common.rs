@@ -1,7 +1,7 @@
 //! Computes nothing twice: values of one op on the same operands become one value, and what nothing uses is removed.
 //!
 //! The operands of commutative ops are compared in either order. Inputs are never merged, whatever they hold; constants with the same elements
-//! are.
+//! are. What is computed `again` on purpose stays.
 //!
 //! **Before:** a verified graph. **After:** no two values have the same op, attributes and operands; every value but an input leads to
 //! an output.
@@ -28,7 +28,7 @@ pub fn run(graph: &mut Graph) {
     let mut seen: BTreeMap<(&'static str, Vec<ValueId>), Vec<ValueId>> = BTreeMap::new();
     for value in graph.order() {
         let op = &graph.node(value).op;
-        if matches!(op, Op::Input(_)) {
+        if matches!(op, Op::Input(_)) || graph.node(value).again {
             continue;
         }
         let mut operands = graph.operands(value);

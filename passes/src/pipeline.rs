@@ -12,8 +12,8 @@
 //! | `autocast` | graph | contractions of a half type, where that is asked for |
 //! | `select_algorithm` | graph | convolutions become what is fastest |
 //! | `assign_layout` | graph | images are stored channels last |
-//! | *rematerialize* | graph | its place; not there yet |
 //! | `fuse` | graph | says which kernel computes each value |
+//! | `rematerialize` | graph | what the memory budget does not let it keep is computed again; training units only |
 //! | `lower` | graph → kernels | one loop nest for each |
 //! | `tile` | kernels | blocks for caches and micro-kernels, items for threads |
 //! | `vectorize` | kernels | lanes |
@@ -26,6 +26,7 @@
 //! passes do no IO.
 
 mod anomaly;
+mod budget;
 mod check;
 mod observe;
 mod request;
@@ -40,11 +41,12 @@ use std::collections::BTreeMap;
 use check::Watch;
 use kiln_ir::{DType, Graph, Program, UpdateRules};
 
+use crate::rematerialize::Recompute;
 use crate::select_algorithm::Selection;
 use crate::steps::Steps;
 use crate::{
-    assign_layout, autocast, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program, reuse,
-    select_algorithm, tile, vectorize,
+    assign_layout, autocast, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program,
+    rematerialize, reuse, select_algorithm, tile, vectorize,
 };
 
 macro_rules! steps {
@@ -78,6 +80,7 @@ steps! {
     SelectAlgorithm = "select_algorithm",
     AssignLayout = "assign_layout",
     Fuse = "fuse",
+    Rematerialize = "rematerialize",
     Lower = "lower",
     Tile = "tile",
     Vectorize = "vectorize",
@@ -108,15 +111,27 @@ impl Step {
 }
 
 /// Compiles every unit of a request to one program; `None` where the observer stopped one.
+///
+/// With a memory budget nobody watches until it is known how much has to be computed again.
 pub fn run(request: &Request, observer: &mut dyn Observer) -> Result<Option<Program>, CompileError> {
+    // A program whose every value is looked at keeps them all.
+    let Some(budget) = request.peak_memory.as_ref().filter(|_| !request.detect_anomaly) else {
+        return run_with(request, None, observer);
+    };
+    let recompute = budget::choose(request, budget)?;
+    let program = run_with(request, recompute, observer)?;
+    // The observer may have put another one in its place.
+    program.map(|program| budget::check(program, budget)).transpose()
+}
+
+fn run_with(
+    request: &Request,
+    recompute: Option<Recompute>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Program>, CompileError> {
     let (mut entries, mut stopped) = (Vec::new(), false);
     for Unit { name, graph, rules } in units(request) {
-        let how = How {
-            rules,
-            detect_anomaly: request.detect_anomaly,
-            selection: request.selection,
-            autocast: request.autocast,
-        };
+        let how = How { rules, recompute, ..How::of(request) };
         let steps = match graph_steps(name, graph, how, observer)? {
             Some(graph) => kernel_steps(name, &graph, how, observer)?,
             None => None,
@@ -139,6 +154,14 @@ struct How<'a> {
     detect_anomaly: bool,
     selection: Selection,
     autocast: Option<DType>,
+    recompute: Option<Recompute>,
+}
+
+impl How<'_> {
+    fn of(request: &Request) -> How<'_> {
+        let Request { detect_anomaly, selection, autocast, .. } = *request;
+        How { rules: None, detect_anomaly, selection, autocast, recompute: None }
+    }
 }
 
 /// The steps on a unit's graph; `None` where the observer stopped it.
@@ -153,13 +176,24 @@ pub fn run_graph(
 
 fn graph_steps(
     unit: &str,
+    graph: Graph,
+    how: How<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Graph>, CompileError> {
+    some_graph_steps(Step::GRAPH, unit, graph, how, observer)
+}
+
+/// Some of them, one after another.
+fn some_graph_steps(
+    steps: &[Step],
+    unit: &str,
     mut graph: Graph,
     how: How<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    let How { rules, detect_anomaly, selection, autocast } = how;
+    let How { rules, detect_anomaly, selection, autocast, recompute } = how;
     let trains = request::trains(unit);
-    for &step in Step::GRAPH {
+    for &step in steps {
         let before = graph.order();
         match step {
             Step::Canonicalize => canonicalize::run(&mut graph),
@@ -174,6 +208,9 @@ fn graph_steps(
             Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),
             Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
             Step::Fuse => fuse::run(&mut graph),
+            Step::Rematerialize if trains => {
+                recompute.into_iter().for_each(|how| rematerialize::run(&mut graph, how));
+            }
             _ => {}
         }
         if detect_anomaly {

@@ -12,6 +12,7 @@ use kiln_ir::interpret::{Precision, Value, evaluate};
 use kiln_ir::text::{Item, parse_module};
 use kiln_ir::{DType, Graph, GroupRules, Program, Role, UpdateRules, ValueId};
 use kiln_passes::pipeline::Step;
+use kiln_passes::rematerialize::{self, Recompute, What};
 use kiln_passes::select_algorithm::{self, Algorithm, Selection};
 use kiln_passes::steps::Steps;
 use kiln_passes::{append_update, assign_layout, autocast, autodiff, canonicalize, fold_constants, fuse, merge_common};
@@ -30,7 +31,7 @@ type GraphPass = (&'static str, fn(&mut Graph, Vec<Graph>));
 type KernelPass = (&'static str, fn(&mut Steps), &'static [&'static str]);
 
 /// The passes on graphs.
-const GRAPH_PASSES: [GraphPass; 9] = [
+const GRAPH_PASSES: [GraphPass; 10] = [
     ("canonicalize", |graph, _| canonicalize::run(graph)),
     ("merge_common", |graph, _| merge_common::run(graph)),
     ("fold_constants", |graph, _| fold_constants::run(graph)),
@@ -42,6 +43,15 @@ const GRAPH_PASSES: [GraphPass; 9] = [
     ("fuse", |graph, _| {
         check(graph);
         fuse::run(graph);
+    }),
+    ("rematerialize", |graph, _| {
+        fuse::run(graph);
+        // As much as the name of the case's graph says.
+        let (what, reach) = match graph.name.as_str() {
+            "cheap" => (What::Cheap, 1),
+            _ => (What::Everything, 1),
+        };
+        rematerialize::run(graph, Recompute { what, reach });
     }),
 ];
 

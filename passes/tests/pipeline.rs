@@ -90,6 +90,7 @@ fn steps_run_in_their_order() {
         "select_algorithm",
         "assign_layout",
         "fuse",
+        "rematerialize",
     ];
     assert_eq!(steps, names);
     assert_eq!(Step::Lower.number(), names.len());
@@ -182,6 +183,7 @@ fn units_take_what_they_need() {
         detect_anomaly: false,
         selection: Default::default(),
         autocast: None,
+        peak_memory: None,
     };
     let found = units(&request);
     let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];
@@ -279,8 +281,8 @@ fn a_request_becomes_one_program() {
     let of = |unit: &str| -> Vec<(&str, &str)> {
         levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
     };
-    let mut expected: Vec<(&str, &str)> = Step::ALL[..11].iter().map(|step| (step.name(), "graph")).collect();
-    expected.extend(Step::ALL[11..16].iter().map(|step| (step.name(), "kernels")));
+    let mut expected: Vec<(&str, &str)> = Step::ALL[..12].iter().map(|step| (step.name(), "graph")).collect();
+    expected.extend(Step::ALL[12..17].iter().map(|step| (step.name(), "kernels")));
     assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
     assert_eq!(of("tiny"), [("plan_memory", "program")]);
 }

@@ -49,6 +49,8 @@ pub(super) struct Options {
     /// Time a program whose every value is looked at.
     #[arg(long)]
     detect_anomaly: bool,
+    #[command(flatten)]
+    memory: super::memory::Memory,
 }
 
 /// What was measured, under the names of the PyTorch side.
@@ -99,6 +101,7 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     let selection = if options.exact { Selection::Exact } else { Selection::default() };
     let compiler = Compiler::new().detect_anomaly(options.detect_anomaly).algorithms(selection);
     let compiler = if options.amp { compiler.autocast(DType::BF16) } else { compiler };
+    let compiler = compiler.promising(options.memory.promise());
     let traced = (model.trace)().map_err(Error::Model)?;
     let bound = graphs(&traced).filter_map(|graph| graph.max_batch).max().unwrap_or(1);
     let batch = options.batch.unwrap_or(bound);

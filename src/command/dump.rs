@@ -8,14 +8,20 @@ use kiln_ir::{Kernel, Program};
 use kiln_passes::pipeline::{self, Control, Observer, Step};
 
 use super::source::{Source, find};
-use super::{Model, Stage, mistake};
+use super::{Model, Stage, memory, mistake};
 use crate::compiler::run_pipeline;
 use crate::{Error, switches};
 
-pub(super) fn run(models: &[Model], name: &str, stage: Option<Stage>, after: Option<&str>) -> Result<String, Error> {
+pub(super) fn run(
+    models: &[Model],
+    name: &str,
+    stage: Option<Stage>,
+    after: Option<&str>,
+    memory: &memory::Memory,
+) -> Result<String, Error> {
     let after = after.map(step).transpose()?;
     let request = match find(models, name)? {
-        Source::Request(request) => request,
+        Source::Request(request) => memory.of(*request),
         Source::Lower(items) => return lower(name, &items, stage, after),
     };
     let step = match (after, stage.unwrap_or(Stage::Graph)) {

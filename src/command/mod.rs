@@ -22,6 +22,7 @@
 mod bench;
 mod check;
 mod dump;
+mod memory;
 mod source;
 mod summary;
 
@@ -84,11 +85,15 @@ enum Verb {
         /// Print it as this pass leaves it, instead of in its last form.
         #[arg(long, value_name = "PASS")]
         after: Option<String>,
+        #[command(flatten)]
+        memory: memory::Memory,
     },
     /// Print a table of a model's layers, and the memory of its program.
     Summary {
         /// A model's name.
         model: String,
+        #[command(flatten)]
+        memory: memory::Memory,
     },
     /// Compare every pass, and the machine code, with the reference interpreter.
     Check {
@@ -97,6 +102,8 @@ enum Verb {
         /// Samples in the batch that is compared.
         #[arg(long, default_value_t = 2)]
         batch: usize,
+        #[command(flatten)]
+        memory: memory::Memory,
     },
     /// Time whole training steps (or inference, of a model without a loss) on synthetic data.
     Bench(bench::Options),
@@ -125,9 +132,9 @@ enum Stage {
 pub fn run(models: Vec<Model>) -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
-        Verb::Dump { model, stage, after } => dump::run(&models, model, *stage, after.as_deref()),
-        Verb::Summary { model } => summary::run(&models, model),
-        Verb::Check { model, batch } => check::run(&models, model, *batch),
+        Verb::Dump { model, stage, after, memory } => dump::run(&models, model, *stage, after.as_deref(), memory),
+        Verb::Summary { model, memory } => summary::run(&models, model, memory),
+        Verb::Check { model, batch, memory } => check::run(&models, model, *batch, memory),
         Verb::Bench(options) => bench::run(&models, options),
         Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
     };

@@ -67,6 +67,7 @@ fn what_each_pass_leaves_parses_back() {
         "append_update",
         "simplify",
         "fuse",
+        "rematerialize",
         "lower",
         "tile",
         "vectorize",
@@ -206,6 +207,7 @@ fn wrong_arguments_show_the_usage() {
         &["bench", "mlp", "--seconds", "nan"],
         &["bench", "mlp", "--seconds=-3"],
         &["bench", "mlp", "--threads", "0"],
+        &["summary", "mlp", "--peak-memory", "5 parsecs"],
     ] {
         let said = kiln_in(&support::root(), arguments, &[]);
         assert_eq!((said.status, said.out.as_str()), (Some(2), ""), "kiln {arguments:?}");
@@ -275,13 +277,13 @@ fn dumps_are_one_file_for_each_step_that_changed_something() {
         "04_autodiff.train_step.ir",
         "10_fuse.train_step.ir",
         "10_fuse.predict.ir",
-        "11_lower.eval_loss.ir",
-        "16_plan_memory.lenet.ir",
+        "12_lower.eval_loss.ir",
+        "17_plan_memory.lenet.ir",
     ] {
         assert!(names.contains(needed), "{needed} is not among {names:?}");
     }
     assert!(!names.contains("04_autodiff.predict.ir"), "{names:?}");
-    assert_eq!(text("16_plan_memory.lenet.ir"), said.out);
+    assert_eq!(text("17_plan_memory.lenet.ir"), said.out);
     for unit in ["train_step", "eval_loss", "predict"] {
         let of_unit: Vec<String> = names.iter().filter(|name| name.contains(unit)).map(|name| text(name)).collect();
         assert!(of_unit.windows(2).all(|pair| pair[0] != pair[1]), "{unit}: two dumps are equal");
@@ -304,7 +306,7 @@ fn a_stopped_compilation_says_where() {
     let folder = folder();
     kiln_in(folder.path(), &["dump", "mlp", "--stage", "kernel"], &[("KILN_STOP_AFTER", "fuse"), ("KILN_DUMP", ".")]);
     assert!(
-        folder.path().join("10_fuse.train_step.ir").exists() && !folder.path().join("11_lower.train_step.ir").exists()
+        folder.path().join("10_fuse.train_step.ir").exists() && !folder.path().join("12_lower.train_step.ir").exists()
     );
 }
 
@@ -330,7 +332,7 @@ fn a_swapped_stage_changes_what_comes_out() {
     let out = swapped("fuse:graph.ir");
     assert!(out.contains("-0.25") && !dumped.out.contains("-0.25"), "{out}");
     // Kernels, of one entry point.
-    let kernels = read("12_tile.train_step.ir");
+    let kernels = read("13_tile.train_step.ir");
     write("kernels.ir", &kernels.replace("= -1.0 /", "= -0.125 /"));
     let out = swapped("vectorize:kernels.ir");
     assert!(out.contains("= -0.125 /") && !out.contains("= -1.0 /"), "{out}");

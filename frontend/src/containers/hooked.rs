@@ -1,6 +1,7 @@
 //! A module with a hook on its output: `register_forward_hook`.
 
 use std::fmt;
+use std::panic::Location;
 
 use crate::{Forward, Module, ModuleId, Tensor, Visitor};
 
@@ -45,6 +46,10 @@ impl<M: Module> Module for Hooked<M> {
 
     fn extra_repr(&self) -> String {
         self.module.extra_repr()
+    }
+
+    fn peak_memory(&self) -> Option<(&'static str, &'static Location<'static>)> {
+        self.module.peak_memory()
     }
 
     fn module_id(&self) -> ModuleId {

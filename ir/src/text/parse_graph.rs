@@ -82,9 +82,11 @@ impl Parser<'_, '_> {
         let ty = self.cursor.ty()?;
         let op = build_op(op_name, &attributes, &ty).map_err(|error| error.at(op_place))?;
         let layout = if self.cursor.eat_word("layout") { Some(self.axes()?) } else { None };
+        let again = self.cursor.eat_word("again");
         let kernel = if self.cursor.eat_word("by") { Some(self.cursor.name("a kernel")?) } else { None };
         let place = self.cursor.place_mark()?.unwrap_or(Place::NONE);
-        let value = self.graph.insert(Node { name: name.clone(), op, ty, place, kernel, layout }, &operands);
+        let node = Node { name: name.clone(), op, ty, place, kernel, layout, again };
+        let value = self.graph.insert(node, &operands);
         self.values.entry(name).or_insert(value);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A graph as text, in the order of [`Graph::order`]. The form is shown at [`super`].
 //!
 //! What the result's type says is not said twice: the attributes `dtype` and `shape` are left out where they are the type's,
-//! and `init` where it is zeros. `by` names the kernel that a value is computed in. State ends with a line `update %w = %new_w`.
+//! and `init` where it is zeros. `again` says that a value is computed a second time, `by` names the kernel that it is computed in. State ends with a line `update %w = %new_w`.
 //! A graph that is an attribute stands between parentheses, its lines parted by `;`; it has no name.
 
 use std::fmt;
@@ -57,6 +57,9 @@ fn node_text(graph: &Graph, value: ValueId) -> String {
     text += &format!(" : {}", node.ty);
     if let Some(layout) = &node.layout {
         text += &format!(" layout {}", list(layout.iter().map(usize::to_string)));
+    }
+    if node.again {
+        text += " again";
     }
     if let Some(kernel) = &node.kernel {
         text += &format!(" by {}", name_text(kernel));

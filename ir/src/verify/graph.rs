@@ -62,6 +62,7 @@ fn check_type(graph: &Graph, value: ValueId) -> Result<(), Diagnostic> {
     }
     let inferred = node.op.infer(&graph.operand_types(value))?;
     check_layout(node)?;
+    check_again(node)?;
     if inferred == node.ty {
         return Ok(());
     }
@@ -84,6 +85,15 @@ fn check_layout(node: &Node) -> Result<(), Diagnostic> {
         return refused(format!("a layout names every axis once, the batch first: `%{name}` is {ty}, with {layout:?}"));
     }
     Ok(())
+}
+
+/// What is given has been computed by nobody.
+fn check_again(node: &Node) -> Result<(), Diagnostic> {
+    if !node.again || !matches!(node.op, Op::Input(_) | Op::Constant(_)) {
+        return Ok(());
+    }
+    let message = format!("what is given is not computed again: `%{}` is {}", node.name, node.op.name());
+    Err(Diagnostic::new(Code::WrongType, message))
 }
 
 fn check_output<'g>(

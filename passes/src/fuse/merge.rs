@@ -24,6 +24,9 @@ impl Fusion<'_> {
         }
         let mut members = [self.groups[&a].clone(), self.groups[&b].clone()].concat();
         members.sort_by_key(|member| self.ranks[member]);
+        if self.delays_numbers([a, b], &members) || self.delays_numbers([b, a], &members) {
+            return false;
+        }
         let Some(domain) = self.legal(&members) else { return false };
         let after = domain.positions(self.max_batch);
         let work = members.iter().map(|member| self.facts[member].positions(self.max_batch)).max().unwrap_or(0);
@@ -51,7 +54,7 @@ impl Fusion<'_> {
     }
 
     /// The shared loops of members that can be one kernel.
-    fn legal(&self, members: &[ValueId]) -> Option<Domain> {
+    pub(super) fn legal(&self, members: &[ValueId]) -> Option<Domain> {
         let of_kind = |kind| -> Vec<&ValueId> {
             let is = |member: &&ValueId| self.facts[member].kind == kind && self.facts[member].reduces();
             members.iter().filter(is).collect()
@@ -124,6 +127,15 @@ impl Fusion<'_> {
             costs.insert(*member, if facts.reduces() { 0 } else { cost });
         }
         false
+    }
+
+    /// Whether numbers that other kernels need as well would wait for a tensor. The bias corrections of an optimiser, which every update reads, would
+    /// otherwise be computed with the update of one parameter, and all the other gradients be kept until then.
+    fn delays_numbers(&self, [numbers, tensors]: [usize; 2], members: &[ValueId]) -> bool {
+        let is_number = |member: &ValueId| self.graph.ty(*member).shape.count() == Dim::ONE;
+        self.groups[&numbers].iter().all(is_number)
+            && !self.groups[&tensors].iter().all(is_number)
+            && self.groups[&numbers].iter().any(|&member| self.users(member).iter().any(|user| !members.contains(user)))
     }
 
     /// Whether something outside depends on `from` and is needed by `to`.

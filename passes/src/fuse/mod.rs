@@ -24,7 +24,7 @@
 //! %r = relu %z                          %r = relu %z               by conv1_bias_relu
 //! ```
 //!
-//! **Order:** last of the graph passes: everything later works on kernels.
+//! **Order:** after everything that changes what is computed; rematerialize only copies, and later passes work on kernels.
 //! **Source:** the rounds are those of XLA's instruction fusion and multi-output fusion; shared loops follow Halide's `compute_at`.
 
 pub(crate) mod domain;
@@ -58,6 +58,28 @@ pub fn run(graph: &mut Graph) {
 pub fn run_alone(graph: &mut Graph) {
     let groups: Vec<Vec<ValueId>> = Fusion::new(graph).groups.into_values().collect();
     assign(graph, groups);
+}
+
+/// Gives each value a kernel of its own where these kernels, which are made of parts of others, have no loops in common.
+pub(crate) fn split_illegal(graph: &mut Graph, kernels: &BTreeSet<String>) {
+    let is_in_place = |value: ValueId| !facts::is_leaf(graph, value) && graph.node(value).kernel.is_none();
+    let in_place = graph.order().into_iter().map(|value| (value, is_in_place(value))).collect();
+    let mut groups: BTreeMap<String, Vec<ValueId>> = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for value in graph.order() {
+        let kernel = graph.node(value).kernel.clone();
+        taken.extend(kernel.clone());
+        if let Some(kernel) = kernel.filter(|kernel| kernels.contains(kernel)) {
+            groups.entry(kernel).or_default().push(value);
+        }
+    }
+    let fusion = Fusion::with(graph, &in_place);
+    groups.retain(|_, members| fusion.legal(members).is_none());
+    for (kernel, members) in groups {
+        for member in members {
+            graph.assign_kernel(member, Some(names::unique(kernel.clone(), &mut taken)));
+        }
+    }
 }
 
 fn assign(graph: &mut Graph, groups: Vec<Vec<ValueId>>) {
@@ -102,7 +124,11 @@ struct Reach {
 
 impl<'g> Fusion<'g> {
     fn new(graph: &'g Graph) -> Fusion<'g> {
-        let in_place = facts::in_place(graph);
+        Fusion::with(graph, &facts::in_place(graph))
+    }
+
+    /// The same where it is known which values are computed in their readers.
+    fn with(graph: &'g Graph, in_place: &BTreeMap<ValueId, bool>) -> Fusion<'g> {
         let computed = |value: &ValueId| !facts::is_leaf(graph, *value) && !in_place[value];
         let order: Vec<ValueId> = graph.order().into_iter().filter(computed).collect();
         let mut known = BTreeMap::new();

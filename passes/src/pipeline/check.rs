@@ -157,7 +157,15 @@ mod tests {
         let x = graph.find("x").expect("x is there");
         let ty = Type::new(DType::F32, [4]);
         graph.insert(
-            Node { name: "h".to_owned(), op: Relu {}.into(), ty, place: Place::NONE, kernel: None, layout: None },
+            Node {
+                name: "h".to_owned(),
+                op: Relu {}.into(),
+                ty,
+                place: Place::NONE,
+                kernel: None,
+                layout: None,
+                again: false,
+            },
             &[x],
         );
         let mut watch = Watch { unit: "predict", observer: &mut () };

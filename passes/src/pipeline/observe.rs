@@ -7,7 +7,7 @@ use super::Step;
 /// What a step has left.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a> {
-    /// Up to `fuse`.
+    /// Up to `rematerialize`.
     Graph(&'a Graph),
     /// Up to `order_steps`.
     Kernels(&'a [Kernel]),

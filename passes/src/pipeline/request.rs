@@ -1,6 +1,6 @@
 //! What is asked of the compiler, and the units that it is divided into.
 
-use kiln_ir::{DType, Graph, Op, Role, UpdateRules};
+use kiln_ir::{DType, Graph, Op, PeakMemory, Role, UpdateRules};
 
 use crate::rewrite::is_output;
 use crate::select_algorithm::Selection;
@@ -35,6 +35,8 @@ pub struct Request {
     pub autocast: Option<DType>,
     /// Which algorithms convolutions may take.
     pub selection: Selection,
+    /// The most that the arena may have. What does not fit is computed again instead of kept.
+    pub peak_memory: Option<PeakMemory>,
 }
 
 /// An entry point to compile.
