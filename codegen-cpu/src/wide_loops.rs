@@ -14,8 +14,8 @@ use crate::reduce::Cell;
 use crate::wide::{self, Marked};
 use crate::work::Work;
 
-/// Shorter loops are not worth a call.
-const LEAST: i64 = 8;
+/// Shorter loops are not worth it: a register under a mask is loaded and stored as slowly as one that is across two lines.
+const LEAST: i64 = 2 * wide::LANES as i64;
 /// Nor are shorter reductions, whose sums go through memory.
 const LEAST_STEPS: i64 = 2;
 
@@ -51,7 +51,9 @@ impl Emitter<'_> {
         let widening = self.widening.as_mut()?;
         let number = widening.count;
         widening.count += 1;
-        let is_long = span.known.is_none_or(|(start, end)| end - start >= LEAST);
+        let extent = self.kernel.axis(axis).extent.as_fixed().map(|extent| extent as i64);
+        let longest = span.known.map(|(start, end)| end - start).or(extent);
+        let is_long = longest.is_none_or(|length| length >= LEAST);
         (lanes == 4 && is_long && !widening.refused.contains(&number)).then_some(number)
     }
 

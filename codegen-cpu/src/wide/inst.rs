@@ -52,6 +52,7 @@ pub(super) enum Number {
 pub(super) enum Integer {
     Sub,
     And,
+    Or,
     Multiply,
     ShiftLeft,
     ShiftRight,
@@ -142,6 +143,20 @@ pub(super) enum Inst {
         left: VReg,
         right: Number,
     },
+    /// `dst = left condition right ? on : off`.
+    Choose {
+        condition: u8,
+        dst: VReg,
+        left: VReg,
+        right: Number,
+        on: VReg,
+        off: VReg,
+    },
+    /// The mask that the low bits of an integer are.
+    MaskOf {
+        dst: VReg,
+        value: VReg,
+    },
     /// The tail is so many positions; `ones` is lost.
     Tail {
         count: VReg,
@@ -218,6 +233,14 @@ impl Inst {
                 }
                 all.push(reused(dst, 0));
             }
+            Inst::Choose { dst, left, right, on, off, .. } => {
+                all.extend([off, left, on].map(Operand::reg_use));
+                if let Number::Register(right) = right {
+                    all.push(Operand::reg_use(right));
+                }
+                all.push(reused(dst, 0));
+            }
+            Inst::MaskOf { dst, value } => all.extend([Operand::reg_use(value), Operand::reg_def(dst)]),
             Inst::Tail { count, ones, lost } => {
                 all.extend([count, ones].map(Operand::reg_use));
                 all.push(reused(lost, 1));
@@ -308,6 +331,19 @@ impl Inst {
                 debug_assert_eq!(left, dst);
                 integer(asm, op, dst, right);
             }
+            Inst::Choose { condition, right, .. } => {
+                let (_, left, on) = (next(), next(), next());
+                let right = match right {
+                    Number::Register(_) => Ok(next()),
+                    Number::Literal(value) => Err(value),
+                };
+                compare(asm, left, right);
+                asm.general(&[0x0F, 0x40 | condition], next(), encode::Operand::Register(on), &[]);
+            }
+            Inst::MaskOf { .. } => {
+                let value = encode::Operand::Register(next());
+                asm.mask(0x92, 0, 0, next(), 0, value);
+            }
             Inst::Tail { .. } => {
                 let (count, ones) = (next(), next());
                 asm.low_bits(ones, ones, count);
@@ -331,6 +367,8 @@ fn integer(asm: &mut Assembler, op: Integer, dst: u8, right: Result<u8, i32>) {
     let register = encode::Operand::Register;
     match (op, right) {
         (Integer::Sub, Err(value)) => asm.general(&[0x81], 5, register(dst), &value.to_le_bytes()),
+        (Integer::Or, Err(value)) => asm.general(&[0x81], 1, register(dst), &value.to_le_bytes()),
+        (Integer::Or, Ok(right)) => asm.general(&[0x0B], dst, register(right), &[]),
         (Integer::And, Err(value)) => asm.general(&[0x81], 4, register(dst), &value.to_le_bytes()),
         (Integer::Multiply, Err(value)) => asm.general(&[0x69], dst, register(dst), &value.to_le_bytes()),
         (Integer::ShiftLeft, Err(bits)) => asm.general(&[0xC1], 4, register(dst), &[bits as u8]),
@@ -354,11 +392,15 @@ fn integer(asm: &mut Assembler, op: Integer, dst: u8, right: Result<u8, i32>) {
 
 /// Compares two numbers and jumps to `yes` if the condition holds.
 pub(super) fn branch(asm: &mut Assembler, condition: u8, left: u8, right: Result<u8, i32>, yes: Label) {
+    compare(asm, left, right);
+    asm.jump(Some(condition), yes);
+}
+
+fn compare(asm: &mut Assembler, left: u8, right: Result<u8, i32>) {
     match right {
         Ok(right) => asm.general(&[0x39], right, encode::Operand::Register(left), &[]),
         Err(value) => asm.general(&[0x81], 7, encode::Operand::Register(left), &value.to_le_bytes()),
     }
-    asm.jump(Some(condition), yes);
 }
 
 /// Moves between registers and the stack, where slots of 8 bytes begin at `rsp`.

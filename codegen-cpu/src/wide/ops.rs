@@ -1,6 +1,9 @@
 //! Single instructions.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst as Clif, InstructionData, Opcode, Type, Value, types};
+
+use regalloc2::VReg;
 
 use super::conditions::{branch_condition, float_condition, int_condition};
 use super::encode::{Width, opcode};
@@ -44,6 +47,7 @@ impl Lowering<'_> {
                 self.unary(Opcode::Bitcast, arg, result)
             }
             InstructionData::Binary { opcode, args } if ty == types::I64 => self.integers(opcode, args, result),
+            InstructionData::Binary { opcode, args } if ty == types::I8 => self.truths(opcode, args, result),
             InstructionData::Binary { opcode, args } => self.binary(opcode, args, result),
             InstructionData::Ternary { opcode, args } => self.ternary(opcode, args, result),
             _ => Err(Unknown),
@@ -124,8 +128,9 @@ impl Lowering<'_> {
     fn unary(&mut self, op: Opcode, x: Value, result: Value) -> Known<()> {
         self.numeric(self.func.dfg.value_type(result))?;
         let held = match (op, self.func.dfg.value_type(x)) {
+            (Opcode::Bmask, types::I8) => Held::Mask(self.mask(x)?.ok_or(Unknown)?),
             // Numbers are in all lanes as it is, and bits are bits.
-            (Opcode::Splat, _) => Held::Vector(self.vector(x)?),
+            (Opcode::Splat, _) => self.held(x)?,
             (Opcode::Bitcast, from) => {
                 self.numeric(from)?;
                 self.held(x)?
@@ -208,6 +213,18 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    fn truths(&mut self, op: Opcode, [x, y]: [Value; 2], result: Value) -> Known<()> {
+        let op = match op {
+            Opcode::Band => Integer::And,
+            Opcode::Bor => Integer::Or,
+            _ => return Err(Unknown),
+        };
+        let (left, right, dst) = (self.truth(x, 1)?, self.truth(y, 1)?, self.integer_register());
+        self.push(Inst::Integer { op, dst, left, right: Number::Register(right) });
+        self.hold(result, Held::Integer(dst));
+        Ok(())
+    }
+
     fn binary(&mut self, op: Opcode, [x, y]: [Value; 2], result: Value) -> Known<()> {
         let ty = self.func.dfg.value_type(result);
         self.numeric(ty)?;
@@ -274,31 +291,32 @@ impl Lowering<'_> {
     }
 
     fn ternary(&mut self, op: Opcode, [c, x, y]: [Value; 3], result: Value) -> Known<()> {
-        let ty = self.func.dfg.value_type(result);
-        match (op, ty) {
-            (Opcode::Bitselect, types::F32X4 | types::I32X4) | (Opcode::Select, types::F32 | types::F32X4) => {
-                let held = match self.held(c)? {
-                    Held::Mask(mask) => {
-                        let (on, off, dst) = (self.vector(x)?, self.vector(y)?, self.vector_register());
-                        self.push(Inst::Blend { dst, mask, on, off });
-                        Held::Vector(dst)
-                    }
-                    Held::Vector(held) => {
-                        let (second, last, dst) = (self.vector(x)?, self.vector(y)?, self.vector_register());
-                        self.push(Inst::Ternary { table: SELECT, dst, held, second, last });
-                        Held::Vector(dst)
-                    }
-                    Held::Integer(_) => return Err(Unknown),
-                };
-                self.hold(result, held);
-                Ok(())
+        let held = match (op, self.func.dfg.value_type(result)) {
+            (Opcode::Select, types::I64) => {
+                let (on, off) = (self.integer(x)?, self.integer(y)?);
+                Held::Integer(self.choose(c, on, off)?)
             }
-            _ => Err(Unknown),
-        }
+            (Opcode::Bitselect | Opcode::Select, types::F32 | types::F32X4 | types::I32X4) => match self.mask(c)? {
+                Some(mask) => {
+                    let (on, off, dst) = (self.vector(x)?, self.vector(y)?, self.vector_register());
+                    self.push(Inst::Blend { dst, mask, on, off });
+                    Held::Vector(dst)
+                }
+                None => {
+                    let (held, second, last) = (self.vector(c)?, self.vector(x)?, self.vector(y)?);
+                    let dst = self.vector_register();
+                    self.push(Inst::Ternary { table: SELECT, dst, held, second, last });
+                    Held::Vector(dst)
+                }
+            },
+            _ => return Err(Unknown),
+        };
+        self.hold(result, held);
+        Ok(())
     }
 
-    /// The comparison of two integers that a branch depends on.
-    pub(super) fn comparison(&mut self, value: Value) -> Known<(u8, regalloc2::VReg, Number)> {
+    /// The comparison of integers that decides whether a truth value holds.
+    pub(super) fn comparison(&mut self, value: Value) -> Known<(u8, VReg, Number)> {
         let value = self.func.dfg.resolve_aliases(value);
         let inst = self.func.dfg.value_def(value).inst().ok_or(Unknown)?;
         match self.func.dfg.insts[inst] {
@@ -307,8 +325,47 @@ impl Lowering<'_> {
             {
                 Ok((branch_condition(cond), self.integer(x)?, self.number(y)?))
             }
-            _ => Err(Unknown),
+            _ => Ok((branch_condition(IntCC::NotEqual), self.integer(value)?, Number::Literal(0))),
         }
+    }
+
+    /// One integer or another.
+    fn choose(&mut self, truth: Value, on: VReg, off: VReg) -> Known<VReg> {
+        let ((condition, left, right), dst) = (self.comparison(truth)?, self.integer_register());
+        self.push(Inst::Choose { condition, dst, left, right, on, off });
+        Ok(dst)
+    }
+
+    /// A truth value as an integer: `on` or 0.
+    fn truth(&mut self, value: Value, on: i64) -> Known<VReg> {
+        let (yes, no) = (self.integer_register(), self.integer_register());
+        self.push(Inst::Literal { dst: yes, value: on });
+        self.push(Inst::Literal { dst: no, value: 0 });
+        self.choose(value, yes, no)
+    }
+
+    /// A truth value as a mask: one in lanes, or the same in all.
+    fn mask(&mut self, value: Value) -> Known<Option<VReg>> {
+        if self.func.dfg.value_type(value) == types::I8 && !self.is_lane_comparison(value) {
+            let (value, dst) = (self.truth(value, -1)?, self.mask_register());
+            self.push(Inst::MaskOf { dst, value });
+            return Ok(Some(dst));
+        }
+        match self.held(value)? {
+            Held::Mask(mask) => Ok(Some(mask)),
+            Held::Vector(_) => Ok(None),
+            Held::Integer(_) => Err(Unknown),
+        }
+    }
+
+    /// Whether a truth value compares what is held in lanes.
+    fn is_lane_comparison(&self, value: Value) -> bool {
+        let inst = self.func.dfg.value_def(self.func.dfg.resolve_aliases(value)).inst();
+        inst.is_some_and(|inst| match self.func.dfg.insts[inst] {
+            InstructionData::FloatCompare { .. } => true,
+            InstructionData::IntCompare { args: [x, _], .. } => self.func.dfg.value_type(x) == types::I32,
+            _ => false,
+        })
     }
 
     /// What `extractlane(bitcast(unarrow(x, x)), 0)` is made of: words that are stored side by side.

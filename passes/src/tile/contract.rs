@@ -22,13 +22,15 @@ const ENOUGH_USES: usize = 64;
 /// So is B, whose copy is of whole lines.
 const ENOUGH_ROWS: usize = 24;
 /// Summed positions from which on their lines push each other out of the first cache.
-const LONG_SUM: usize = 48;
+const LONG_SUM: usize = 128;
 /// Bytes of B that stay in the caches while all rows go over them.
 const CACHED_BYTES: usize = 1 << 20;
 /// Rows that go over a larger B at once.
 const ENOUGH_TILES: usize = 4;
 /// Rows for which an operand is packed anew by each thread.
 const BLOCK_ROWS: usize = 196;
+/// Fewer blocks would leave threads waiting for the last one.
+const ENOUGH_BLOCKS: usize = 4;
 /// Columns of a block at most.
 const MAX_BLOCK: usize = 128;
 /// With fewer items than this, threads are looked for inside a sample.
@@ -79,7 +81,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         let row_ns = item_ns / count(kernel, &roles.rows) as f64;
         let is_cached = columns * depth * DType::F32.size_bytes() <= CACHED_BYTES;
         let least = match (pack_b, is_cached) {
-            (true, _) => BLOCK_ROWS,
+            (true, _) => BLOCK_ROWS.min(rows / ENOUGH_BLOCKS).max(ENOUGH_TILES * MACHINE.rows),
             (false, true) => 1,
             (false, false) => ENOUGH_TILES * MACHINE.rows,
         };

@@ -94,7 +94,13 @@ const LEAST_ROWS: u64 = 9;
 /// Safety: as [`super::BrgemmFn`].
 pub(super) unsafe extern "C" fn brgemm(args: *const BrgemmArgs) {
     // SAFETY: the caller's promise, passed on. A processor with AMX has these instructions as well.
-    unsafe { if (*args).m < LEAST_ROWS || (*args).a_panel_stride != 0 { super::avx512_bf16::brgemm(args) } else { product(&*args) } }
+    unsafe {
+        if (*args).m < LEAST_ROWS || (*args).a_panel_stride != 0 {
+            super::avx512_bf16::brgemm(args)
+        } else {
+            product(&*args)
+        }
+    }
 }
 
 /// Safety: as [`super::BrgemmFn`].
