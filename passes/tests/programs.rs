@@ -48,7 +48,7 @@ fn lenet_is_scheduled() {
     assert_eq!(program.entries[0].steps.len(), 29, "{program}");
     let schedules = [
         ("conv1_bias_relu", "thread(n) grain(13) contract(m: oc; n: oh:14 ow; k: kh kw; pack b; a 1) vector(ow:4)"),
-        ("conv2_input_grad", "thread(n) grain(3) contract(m: c; n: h:5 w; k: oc kh kw; pack b; a 1) vector(w:4)"),
+        ("conv2_input_grad", "thread(n) grain(3) contract(m: c; n: h:7 w; k: oc:8 kh kw; pack b; a 1) vector(w:4)"),
         (
             "conv2_weight_grad_update_partial",
             "thread(n) grain(6) contract(m: oc; n: c kh kw; k: oh ow; pack b; a 1) vector(kw:4)",

@@ -1,7 +1,7 @@
 //! The contraction micro-kernels: right against f64, equal bits on every instruction set, nothing touched outside the
 //! matrices.
 
-use kiln_runtime::brgemm::{BrgemmArgs, available, available_bf16};
+use kiln_runtime::brgemm::{BrgemmArgs, PANEL, ROW_PANEL, available, available_bf16};
 
 /// A batch of products with room between and after the rows.
 struct Problem {
@@ -276,6 +276,46 @@ fn nothing_past_the_end_is_touched() {
                 unsafe { kernel(&args) };
                 assert!(c.iter().all(|&sum| sum == 4.0), "{name} {m}x{n}x{k}");
             }
+        }
+    }
+}
+
+/// The same numbers in panels, with nothing readable in the rest of a line, give the same bits.
+#[test]
+fn operands_may_lie_in_panels() {
+    for (m, n) in [(1, 1), (13, 31), (14, 32), (15, 33), (28, 64), (29, 65), (45, 100), (6, 128)] {
+        let problem = Problem::new(m, n, 9, 1, (m + n) % 2 == 0);
+        let k = problem.k;
+        let (mut a, mut b) =
+            (vec![POISON; m.div_ceil(ROW_PANEL) * k * 16], vec![POISON; n.div_ceil(PANEL) * k * PANEL]);
+        for kk in 0..k {
+            for row in 0..m {
+                let held = problem.a[row * problem.a_m_stride + kk * problem.a_k_stride];
+                a[(row / ROW_PANEL * k + kk) * 16 + row % ROW_PANEL] = held;
+            }
+            for column in 0..n {
+                b[(column / PANEL * k + kk) * PANEL + column % PANEL] = problem.b[kk * problem.b_k_stride + column];
+            }
+        }
+        for (name, kernel) in available() {
+            let (mut plain, mut panels) = (problem.c.clone(), problem.c.clone());
+            let in_panels = BrgemmArgs {
+                a: a.as_ptr(),
+                a_m_stride: 1,
+                a_k_stride: 16,
+                a_panel_stride: (k * 16) as i64,
+                b: b.as_ptr(),
+                b_k_stride: PANEL as i64,
+                b_panel_stride: (k * PANEL) as i64,
+                ..problem.args(&mut panels)
+            };
+            // SAFETY: the strides describe the vectors.
+            unsafe {
+                kernel(&problem.args(&mut plain));
+                kernel(&in_panels);
+            }
+            let bits = |c: &[f32]| c.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&plain), bits(&panels), "{name} {m}x{n}");
         }
     }
 }

@@ -107,8 +107,7 @@ impl Assembler {
     /// `op reg, second, last`: an EVEX instruction. Without a second operand it is 0. `unit` is how many bytes of memory the last operand is.
     pub(super) fn vector(
         &mut self,
-        width: Width,
-        op: Opcode,
+        (width, op): (Width, Opcode),
         reg: u8,
         second: u8,
         last: Operand,

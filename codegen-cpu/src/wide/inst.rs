@@ -278,28 +278,28 @@ impl Inst {
                     Source::Constant(at) => (encode::Operand::Broadcast(Place::Constant(at)), 4),
                 };
                 // What is outside of the tail is 0.
-                asm.vector(width, op, next(), second, last, (tail(masked), masked), (unit, immediate));
+                asm.vector((width, op), next(), second, last, (tail(masked), masked), (unit, immediate));
             }
             Inst::Shift { kind, bits, .. } => {
                 let value = encode::Operand::Register(next());
-                asm.vector(Width::Full, SHIFT, kind, next(), value, (None, false), (1, Some(bits)));
+                asm.vector((Width::Full, SHIFT), kind, next(), value, (None, false), (1, Some(bits)));
             }
             Inst::Blend { .. } => {
                 let (mask, on, off) = (next(), encode::Operand::Register(next()), next());
-                asm.vector(Width::Full, BLEND, next(), off, on, (Some(mask), false), (1, None));
+                asm.vector((Width::Full, BLEND), next(), off, on, (Some(mask), false), (1, None));
             }
             Inst::Ternary { table, .. } => {
                 let (_, second, last) = (next(), next(), encode::Operand::Register(next()));
-                asm.vector(Width::Full, TERNARY, next(), second, last, (None, false), (1, Some(table)));
+                asm.vector((Width::Full, TERNARY), next(), second, last, (None, false), (1, Some(table)));
             }
             Inst::Keep { .. } => {
                 let (mask, value) = (next(), encode::Operand::Register(next()));
-                asm.vector(Width::Full, MOVE, next(), 0, value, (Some(mask), true), (1, None));
+                asm.vector((Width::Full, MOVE), next(), 0, value, (Some(mask), true), (1, None));
             }
             Inst::Spread { .. } => {
                 let (mask, dst) = (next(), next());
                 let last = encode::Operand::Register(dst);
-                asm.vector(Width::Full, TERNARY, dst, dst, last, (Some(mask), true), (1, Some(0xFF)));
+                asm.vector((Width::Full, TERNARY), dst, dst, last, (Some(mask), true), (1, Some(0xFF)));
             }
             Inst::Masks { op, second, .. } => {
                 let length = u8::from(second.is_some());
@@ -310,7 +310,7 @@ impl Inst {
             Inst::Store { op, width, at, masked, .. } => {
                 let value = next();
                 let at = encode::Operand::Memory(place(at, &mut next));
-                asm.vector(width, op, value, 0, at, (tail(masked), false), (unit(op, width), None));
+                asm.vector((width, op), value, 0, at, (tail(masked), false), (unit(op, width), None));
             }
             Inst::Literal { value, .. } => asm.literal(next(), value),
             Inst::Sum { at, .. } => {
@@ -412,10 +412,10 @@ pub(super) fn transfer(asm: &mut Assembler, class: RegClass, from: Result<u8, us
         (RegClass::Int, Ok(from), Err(to)) => asm.general(&[0x89], from, slot(to), &[]),
         (RegClass::Int, Err(from), Ok(to)) => asm.general(&[0x8B], to, slot(from), &[]),
         (RegClass::Float, Ok(from), Ok(to)) => {
-            asm.vector(Width::Full, MOVE, to, 0, encode::Operand::Register(from), plain, (1, None));
+            asm.vector((Width::Full, MOVE), to, 0, encode::Operand::Register(from), plain, (1, None));
         }
-        (RegClass::Float, Ok(from), Err(to)) => asm.vector(Width::Full, STORE, from, 0, slot(to), plain, (64, None)),
-        (RegClass::Float, Err(from), Ok(to)) => asm.vector(Width::Full, LOAD, to, 0, slot(from), plain, (64, None)),
+        (RegClass::Float, Ok(from), Err(to)) => asm.vector((Width::Full, STORE), from, 0, slot(to), plain, (64, None)),
+        (RegClass::Float, Err(from), Ok(to)) => asm.vector((Width::Full, LOAD), to, 0, slot(from), plain, (64, None)),
         (RegClass::Vector, Ok(from), Ok(to)) => asm.mask(0x90, 0, 0, to, 0, encode::Operand::Register(from)),
         (RegClass::Vector, Ok(from), Err(to)) => asm.mask(0x91, 0, 0, from, 0, slot(to)),
         (RegClass::Vector, Err(from), Ok(to)) => asm.mask(0x90, 0, 0, to, 0, slot(from)),

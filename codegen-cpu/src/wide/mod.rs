@@ -77,10 +77,6 @@ pub(crate) fn take_out(context: &mut Context, marked: &[Marked]) -> Result<WideF
             return Err(marked.iter().map(|mark| mark.number).collect());
         };
         call(&mut context.func, region, &lowered.given, functions.len() as u32);
-        if let Ok(d) = std::env::var("KILN_WIDE_DUMP") {
-            std::fs::write(format!("{d}/{}_{}.bin", context.func.dfg.num_insts(), functions.len()), &lowered.bytes)
-                .unwrap();
-        }
         functions.push(lowered.bytes);
     }
     context.flowgraph();
