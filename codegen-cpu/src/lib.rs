@@ -7,7 +7,9 @@
 //! * `eval.rs` writes expressions over `lanes.rs` (scalars, registers, or one scalar a lane) and `math.rs` the elementary
 //!   functions;
 //! * `index.rs`, `guard.rs`, `range.rs` and `memory.rs` find addresses and keep them inside their tensors; `checks.rs` knows whose index fails;
-//! * `contract.rs` and `tiling.rs` lay out a contraction, `tile.rs` writes the loops around the micro-kernel;
+//! * `wide_loops.rs` marks loops over lanes, of which `wide` makes functions in AVX-512;
+//! * `contract.rs` and `tiling.rs` lay out a contraction, `panels.rs`, `pairs.rs` and `transpose.rs` pack its operands, `tile.rs` writes the loops
+//!   around the micro-kernel;
 //! * `object.rs`, `jit.rs`, `tables.rs` and `bindings.rs` make a program of the functions.
 //!
 //! **Order of arithmetic.** Results depend on the schedule and on nothing else: not on how items are divided over calls, not on the
