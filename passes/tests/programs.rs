@@ -53,9 +53,9 @@ fn lenet_is_scheduled() {
             "conv2_weight_grad_update_partial",
             "thread(n) grain(6) contract(m: oc; n: c kh kw; k: oh ow; pack b; a 1) vector(kw:4)",
         ),
-        ("fc1_bias_relu", "thread(o_block) grain(2) contract(m: b:64; n: o; k: i; pack b) vector(o:4)"),
+        ("fc1_bias_relu", "thread(o_block) grain(2) contract(m: b:64; n: o; k: i:200; pack b) vector(o:4)"),
         ("fc1_input_grad", "thread(b) grain(42) contract(m: b:64; n: i:224; k: o) vector(i:4)"),
-        ("fc1_weight_grad_update", "thread(o) grain(70) contract(m: o:70; n: i; k: b:64) vector(i:4)"),
+        ("fc1_weight_grad_update", "thread(o) grain(70) contract(m: o; n: i; k: b:64) vector(i:4)"),
         ("fc1_bias_grad_update", "grain(1) vector(i:4)"),
         ("pool_grad", "thread(n) grain(2) vector(w_q:4) unroll(h_r w_r kh kw)"),
     ];
