@@ -31,8 +31,11 @@ impl Lowering<'_> {
         let result = result.ok_or(Unknown)?;
         let ty = dfg.value_type(result);
         match data {
-            // Written where it is used.
+            // Written where they are used: a comparison by what it decides, words by what stores them.
             InstructionData::IntCompare { args: [x, _], .. } if dfg.value_type(x) == types::I64 => Ok(()),
+            InstructionData::Binary { opcode: Opcode::Unarrow, .. }
+            | InstructionData::BinaryImm8 { opcode: Opcode::Extractlane, .. } => Ok(()),
+            InstructionData::LoadNoOffset { opcode: Opcode::Bitcast, .. } if ty == types::I64X2 => Ok(()),
             InstructionData::FloatCompare { opcode: Opcode::Fcmp, args, cond, .. } => {
                 let (op, immediate) = (opcode(0, 1, 0xC2), float_condition(cond));
                 self.compare(op, immediate, args, result)
