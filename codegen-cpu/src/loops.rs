@@ -182,17 +182,7 @@ impl Emitter<'_> {
         }
         for width in widths {
             let step = width as i64;
-            let (stop, known) = match left.known {
-                Some((start, end)) => {
-                    let stop = start + (end - start) / step * step;
-                    (self.int(stop), Some((stop, end)))
-                }
-                None => {
-                    let length = self.b.ins().isub(left.end, left.start);
-                    let whole = self.b.ins().band_imm_s(length, -step);
-                    (self.b.ins().iadd(left.start, whole), None)
-                }
-            };
+            let after = self.after_full_steps(left, step);
             match left.known.map(|(start, end)| (start, (end - start) / step)) {
                 Some((start, steps)) if steps <= 1 || steps <= 3 && self.cost(rest, work) <= 8 => {
                     for at in 0..steps {
@@ -200,11 +190,11 @@ impl Emitter<'_> {
                         self.in_lanes_at(axis, position, width, rest, work);
                     }
                 }
-                steps => self.counted_loop(left.start, stop, step, steps.is_some(), &mut |e, position| {
+                steps => self.counted_loop(left.start, after.start, step, steps.is_some(), &mut |e, position| {
                     e.in_lanes_at(axis, position, width, rest, work);
                 }),
             }
-            left = Span { start: stop, end: left.end, known };
+            left = after;
         }
         if let (true, Some((start, end)), Some((first, _))) = (in_lanes, left.known, span.known) {
             let lanes = self.vector[axis.0 as usize] as i64;
@@ -215,6 +205,22 @@ impl Emitter<'_> {
             }
         }
         self.one_at_a_time(axis, left, rest, work);
+    }
+
+    /// What is left of a span after all full steps.
+    pub(crate) fn after_full_steps(&mut self, span: Span, step: i64) -> Span {
+        let (start, known) = match span.known {
+            Some((start, end)) => {
+                let stop = start + (end - start) / step * step;
+                (self.int(stop), Some((stop, end)))
+            }
+            None => {
+                let length = self.b.ins().isub(span.end, span.start);
+                let whole = self.b.ins().band_imm_s(length, -step);
+                (self.b.ins().iadd(span.start, whole), None)
+            }
+        };
+        Span { start, end: span.end, known }
     }
 
     pub(crate) fn in_lanes_at(&mut self, axis: AxisId, base: Value, width: usize, rest: &[AxisId], work: Work<'_>) {

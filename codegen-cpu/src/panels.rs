@@ -2,7 +2,7 @@
 //!
 //! The innermost axis of columns (or rows) becomes `width·panel + column`.
 
-use kiln_ir::kernel::{Axis, Statement};
+use kiln_ir::kernel::Statement;
 use kiln_ir::{AxisId, Dim, Expr, Index, TensorId};
 use kiln_runtime::brgemm::{PANEL, ROW_PANEL};
 
@@ -52,11 +52,8 @@ impl Panels {
             return None;
         }
         let (count, name) = (split.size.div_ceil(width), tiles.kernel.axis(split.inner).name.clone());
-        let mut axis = |name: String, extent: usize| {
-            tiles.kernel.axes.push(Axis { name, extent: Dim::fixed(extent), limit: None });
-            AxisId(tiles.kernel.axes.len() as u32 - 1)
-        };
-        let (panel, column) = (axis(format!("{name}.panel"), count), axis(format!("{name}.inside"), width));
+        let panel = tiles.axis(format!("{name}.panel"), Dim::fixed(count));
+        let column = tiles.axis(format!("{name}.inside"), Dim::fixed(width));
         // The last panel may be short, in every tile or in the last.
         let within = index(panel, column, width);
         tiles.kernel.axes[column.0 as usize].limit = match (split.start, whole, even) {

@@ -32,7 +32,7 @@ impl Tiles {
         TiledAxis { inner, start: Some(start), size, extent }
     }
 
-    fn axis(&mut self, name: String, extent: Dim) -> AxisId {
+    pub(crate) fn axis(&mut self, name: String, extent: Dim) -> AxisId {
         self.kernel.axes.push(Axis { name, extent, limit: None });
         AxisId(self.kernel.axes.len() as u32 - 1)
     }

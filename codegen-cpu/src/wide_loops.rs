@@ -80,7 +80,7 @@ impl Emitter<'_> {
         let step = (SIDE_BY_SIDE * wide::LANES) as i64;
         let is_long = span.known.is_none_or(|(start, end)| end - start >= step);
         if is_long && !self.is_flat(work) {
-            left = self.full_steps(span, step);
+            left = self.after_full_steps(span, step);
             let part =
                 Span { start: span.start, end: left.start, known: span.known.zip(left.known).map(|(a, b)| (a.0, b.0)) };
             self.marked_loop(number, axis, part, SIDE_BY_SIDE, true, rest, work);
@@ -107,22 +107,6 @@ impl Emitter<'_> {
             let mark = |header| Marked { number, header, lanes: lanes as i64, is_whole, after: None };
             e.wide_step(number, |e| e.in_lanes_at(axis, position, lanes, rest, work), mark);
         });
-    }
-
-    /// What is left of a span after all full steps.
-    fn full_steps(&mut self, span: Span, step: i64) -> Span {
-        let (start, known) = match span.known {
-            Some((start, end)) => {
-                let stop = start + (end - start) / step * step;
-                (self.int(stop), Some((stop, end)))
-            }
-            None => {
-                let length = self.b.ins().isub(span.end, span.start);
-                let whole = self.b.ins().band_imm_s(length, -step);
-                (self.b.ins().iadd(span.start, whole), None)
-            }
-        };
-        Span { start, end: span.end, known }
     }
 
     /// One step of a loop whose header is the block in hand.
@@ -155,7 +139,7 @@ impl Emitter<'_> {
         if !is_long || cells.iter().any(|cell| cell.registers.len() != 4) {
             return None;
         }
-        let left = self.full_steps(span, lanes);
+        let left = self.after_full_steps(span, lanes);
         let stop = left.start;
         let flags = MemFlagsData::trusted();
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 64 * cells.len() as u32, 6);

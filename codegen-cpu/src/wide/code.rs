@@ -5,8 +5,9 @@ use regalloc2::{
     RegClass, RegallocOptions, VReg,
 };
 
+use super::emit;
 use super::encode::{Assembler, Label};
-use super::inst::{self, Inst, Number};
+use super::inst::{Inst, Number};
 
 /// Straight-line code between jumps.
 #[derive(Default)]
@@ -166,7 +167,7 @@ impl<'c> Flat<'c> {
                 waiting.extend(self.next[at].iter().map(|next| leads[next.index()]));
             }
         }
-        // The way out is the end.
+        // The way out comes last: the disassembler stops at the return.
         order.retain(|piece| *piece != EXIT);
         order.push(EXIT);
         order
@@ -203,9 +204,9 @@ fn control(
             };
             if following == Some(next[0]) {
                 // The opposite of a condition is its last bit turned over.
-                inst::branch(asm, condition ^ 1, registers[0], right, labels[next[1]]);
+                emit::branch(asm, condition ^ 1, registers[0], right, labels[next[1]]);
             } else {
-                inst::branch(asm, condition, registers[0], right, labels[next[0]]);
+                emit::branch(asm, condition, registers[0], right, labels[next[0]]);
                 if following != Some(next[1]) {
                     asm.jump(None, labels[next[1]]);
                 }
@@ -234,7 +235,7 @@ fn move_between(asm: &mut Assembler, from: Allocation, to: Allocation) {
         _ => Ok(number(held)),
     };
     let class = from.as_reg().or(to.as_reg()).expect("one of them is a register").class();
-    inst::transfer(asm, class, place(from), place(to));
+    emit::transfer(asm, class, place(from), place(to));
 }
 
 impl Function for Flat<'_> {

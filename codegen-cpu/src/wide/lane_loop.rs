@@ -10,15 +10,13 @@
 //! A loop of full steps alone is its blocks once, and values may go round in it.
 
 use cranelift_codegen::ir::Block;
+use cranelift_codegen::ir::condcodes::IntCC;
 use regalloc2::VReg;
 
+use super::conditions::branch_condition;
 use super::inst::{self, Address, Inst, Number};
 use super::lower::{Held, Known, LANES, Lowering, Unknown};
 use super::region::LaneBlocks;
-
-const LESS: u8 = 0xC;
-const LESS_OR_EQUAL: u8 = 0xE;
-const GREATER_OR_EQUAL: u8 = 0xD;
 
 impl Lowering<'_> {
     /// A loop over lanes.
@@ -29,11 +27,11 @@ impl Lowering<'_> {
         if lane_loop.is_whole {
             self.at = Some(dispatch);
             let end = self.number(lane_loop.end)?;
-            return self.body(&lane_loop, dispatch, |e, _, next, accumulators| {
+            return self.body(&lane_loop, dispatch, |e, next, accumulators| {
                 let leave = e.pieces.get(&lane_loop.exit).copied().ok_or(Unknown)?;
                 let arguments = [vec![next], accumulators].concat();
                 e.finish(
-                    Inst::Branch { condition: LESS, left: next, right: end },
+                    Inst::Branch { condition: branch_condition(IntCC::SignedLessThan), left: next, right: end },
                     vec![(dispatch, arguments), (leave, Vec::new())],
                 );
                 Ok(())
@@ -56,14 +54,20 @@ impl Lowering<'_> {
             }
         };
         let next = vec![(full, vec![start]), (check, vec![start])];
-        self.finish(Inst::Branch { condition: LESS_OR_EQUAL, left: start, right: limit }, next);
+        self.finish(
+            Inst::Branch { condition: branch_condition(IntCC::SignedLessThanOrEqual), left: start, right: limit },
+            next,
+        );
 
         let outside = self.held.clone();
         self.parameters(header, full);
         self.pieces.insert(header, full);
-        self.body(&lane_loop, full, |e, _, next, _| {
+        self.body(&lane_loop, full, |e, next, _| {
             let ways = vec![(full, vec![next]), (check, vec![next])];
-            e.finish(Inst::Branch { condition: LESS_OR_EQUAL, left: next, right: limit }, ways);
+            e.finish(
+                Inst::Branch { condition: branch_condition(IntCC::SignedLessThanOrEqual), left: next, right: limit },
+                ways,
+            );
             Ok(())
         })?;
 
@@ -72,7 +76,10 @@ impl Lowering<'_> {
         self.code.pieces[check].parameters.push(position);
         self.at = Some(check);
         let ways = vec![(leave, Vec::new()), (tail, vec![position])];
-        self.finish(Inst::Branch { condition: GREATER_OR_EQUAL, left: position, right: end }, ways);
+        self.finish(
+            Inst::Branch { condition: branch_condition(IntCC::SignedGreaterThanOrEqual), left: position, right: end },
+            ways,
+        );
         self.parameters(header, tail);
         let Some(Held::Integer(position)) = self.held.get(&lane_loop.position).copied() else { return Err(Unknown) };
         self.at = Some(tail);
@@ -89,7 +96,7 @@ impl Lowering<'_> {
         self.push(Inst::Tail { count, ones, lost });
         self.masked = true;
         self.pieces.insert(header, tail);
-        self.body(&lane_loop, tail, |e, _, _, _| {
+        self.body(&lane_loop, tail, |e, _, _| {
             e.finish(Inst::Jump, vec![(leave, Vec::new())]);
             Ok(())
         })?;
@@ -104,22 +111,14 @@ impl Lowering<'_> {
         &mut self,
         lane_loop: &LaneBlocks,
         piece: usize,
-        latch: impl Fn(&mut Self, usize, VReg, Vec<VReg>) -> Known<()>,
+        latch: impl Fn(&mut Self, VReg, Vec<VReg>) -> Known<()>,
     ) -> Known<()> {
         for &block in &lane_loop.blocks[1..] {
             self.open(block);
         }
         for &block in &lane_loop.blocks {
             self.at = Some(if block == lane_loop.blocks[0] { piece } else { self.pieces[&block] });
-            for inst in self.func.layout.block_insts(block) {
-                let result = self.func.dfg.inst_results(inst).first().copied();
-                let skipped = result.is_some_and(|value| {
-                    self.folded.contains(&value) || self.is_constant(value) || value == lane_loop.next
-                });
-                if !self.func.dfg.insts[inst].opcode().is_terminator() && !skipped {
-                    self.inst(inst)?;
-                }
-            }
+            self.straight(block, Some(lane_loop.next))?;
             if block != lane_loop.latch {
                 self.end(block)?;
                 continue;
@@ -136,7 +135,7 @@ impl Lowering<'_> {
             for &value in &lane_loop.round {
                 round.push(self.vector(value)?);
             }
-            latch(self, piece, next, round)?;
+            latch(self, next, round)?;
         }
         Ok(())
     }

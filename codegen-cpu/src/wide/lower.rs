@@ -51,7 +51,6 @@ pub(super) struct Lowering<'f> {
     /// Values that are part of addresses alone.
     pub(super) folded: HashSet<Value>,
     pub(super) masked: bool,
-    exit: usize,
 }
 
 /// A region in our instructions, and what its frame holds.
@@ -95,7 +94,6 @@ pub(super) fn lower(func: &Function, region: &Region) -> Known<Written> {
         pieces: HashMap::from([(region.exit, exit)]),
         folded: region::folded(func, region),
         masked: false,
-        exit,
     };
     let first = lowering.open(region.entry);
     let sums = region.sums(func).unwrap_or_default();
@@ -186,7 +184,7 @@ impl Lowering<'_> {
             match self.region.lane_loop_of(block) {
                 None => {
                     self.at = self.pieces.get(&block).copied();
-                    self.straight(block)?;
+                    self.straight(block, None)?;
                     self.end(block)?;
                 }
                 Some(header) if header == block => self.lane_loop(header)?,
@@ -196,11 +194,14 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn straight(&mut self, block: Block) -> Known<()> {
+    /// The instructions of a block up to the one that ends it, but for that of `left_out`.
+    pub(super) fn straight(&mut self, block: Block, left_out: Option<Value>) -> Known<()> {
         for inst in self.func.layout.block_insts(block) {
             let opcode = self.func.dfg.insts[inst].opcode();
             let result = self.func.dfg.inst_results(inst).first().copied();
-            let skipped = result.is_some_and(|value| self.folded.contains(&value) || self.is_constant(value));
+            let skipped = result.is_some_and(|value| {
+                self.folded.contains(&value) || self.is_constant(value) || left_out == Some(value)
+            });
             if !opcode.is_terminator() && !skipped {
                 self.inst(inst)?;
             }
@@ -239,7 +240,7 @@ impl Lowering<'_> {
         let block = call.block(pool);
         let arguments: Vec<Value> = call.args(pool).filter_map(|argument| argument.as_value()).collect();
         let piece = self.pieces.get(&block).copied().ok_or(Unknown)?;
-        if piece == self.exit && !arguments.is_empty() {
+        if piece == EXIT && !arguments.is_empty() {
             return Err(Unknown);
         }
         let mut registers = Vec::new();

@@ -5,14 +5,16 @@
 //! themselves become functions behind it, in which every operation on four lanes is one on sixteen. Each lane goes through the same operations
 //! either way, so results are the same bits. A loop with something that is not known here is written anew, for four lanes.
 //!
-//! `region.rs` finds what is taken out, `lower.rs` and `ops.rs` choose instructions, regalloc2 (Cranelift's allocator) chooses registers,
-//! `encode.rs` writes bytes.
+//! `region.rs` finds what is taken out; `lower.rs`, `lane_loop.rs`, `ops.rs` and `integers.rs` choose instructions; regalloc2 (Cranelift's allocator)
+//! chooses registers; `emit.rs` and `encode.rs` write bytes.
 
 mod code;
 mod conditions;
 mod disassemble;
+mod emit;
 mod encode;
 mod inst;
+mod integers;
 mod lane_loop;
 mod lower;
 mod ops;
@@ -29,6 +31,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 
+use lower::Written;
 use region::Region;
 
 pub(crate) use disassemble::disassembled;
@@ -44,7 +47,7 @@ pub(crate) type WideFunctions = Vec<Vec<u8>>;
 
 /// Whether machine code for this target may use AVX-512.
 pub(crate) fn is_available(isa: &dyn TargetIsa) -> bool {
-    let needed = ["has_avx512f", "has_avx512dq", "has_avx512vl", "has_bmi2"];
+    let needed = ["has_avx512f", "has_bmi2"];
     let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
     isa.default_call_conv() == CallConv::SystemV && needed.into_iter().all(has)
 }
@@ -53,14 +56,14 @@ pub(crate) fn is_available(isa: &dyn TargetIsa) -> bool {
 pub(crate) fn take_out(context: &mut Context, marked: &[Marked]) -> Result<WideFunctions, HashSet<usize>> {
     context.flowgraph();
     context.compute_loop_analysis();
-    let (mut regions, mut refused): (Vec<Region>, HashSet<usize>) = (Vec::new(), HashSet::new());
+    let (mut found, mut refused): (Vec<(Region, Written)>, HashSet<usize>) = (Vec::new(), HashSet::new());
     for mark in marked {
-        let is_taken = regions.iter().any(|region: &Region| region.blocks.contains(&mark.header));
+        let is_taken = found.iter().any(|(region, _)| region.blocks.contains(&mark.header));
         if is_taken || !context.func.layout.is_block_inserted(mark.header) {
             continue;
         }
         match largest(context, marked, mark.header) {
-            Some(region) => regions.push(region),
+            Some(region) => found.push(region),
             None => {
                 refused.insert(mark.number);
             }
@@ -70,29 +73,26 @@ pub(crate) fn take_out(context: &mut Context, marked: &[Marked]) -> Result<WideF
         return Err(refused);
     }
     let mut functions = Vec::new();
-    for region in &regions {
-        let lowered = lower::lower(&context.func, region);
-        let Some(lowered) = lowered.ok().and_then(lower::Written::assemble) else {
+    for (region, written) in found {
+        let Some(lowered) = written.assemble() else {
             // The allocator gave up; then so do we.
             return Err(marked.iter().map(|mark| mark.number).collect());
         };
-        call(&mut context.func, region, &lowered.given, functions.len() as u32);
+        call(&mut context.func, &region, &lowered.given, functions.len() as u32);
         functions.push(lowered.bytes);
     }
     context.flowgraph();
     Ok(functions)
 }
 
-/// The largest region around a loop in which everything is known.
-fn largest(context: &Context, marked: &[Marked], header: Block) -> Option<Region> {
+/// The largest region around a loop in which everything is known, and what it becomes.
+fn largest(context: &Context, marked: &[Marked], header: Block) -> Option<(Region, Written)> {
     let mut held = Some(region::loop_of(context, header)?);
     let mut best = None;
     while let Some(around) = held {
         let Some(region) = Region::new(context, around, marked) else { break };
-        if lower::lower(&context.func, &region).is_err() {
-            break;
-        }
-        best = Some(region);
+        let Ok(written) = lower::lower(&context.func, &region) else { break };
+        best = Some((region, written));
         held = context.loop_analysis.loop_parent(around);
     }
     best

@@ -1,13 +1,10 @@
 //! Single instructions.
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst as Clif, InstructionData, Opcode, Type, Value, types};
 
-use regalloc2::VReg;
-
-use super::conditions::{branch_condition, float_condition, int_condition};
+use super::conditions::{float_condition, int_condition};
 use super::encode::{Width, opcode};
-use super::inst::{self, Address, Inst, Integer, Number, Source};
+use super::inst::{self, Address, Inst, Source};
 use super::lower::{Held, Known, Lowering, Unknown};
 use super::region;
 
@@ -177,57 +174,6 @@ impl Lowering<'_> {
         Ok(Held::Vector(dst))
     }
 
-    fn integers(&mut self, op: Opcode, [x, y]: [Value; 2], result: Value) -> Known<()> {
-        let dst = self.integer_register();
-        let (x, y, op) = match op {
-            Opcode::Iadd => {
-                let (x, y) = if self.literal(x).is_some() { (y, x) } else { (x, y) };
-                let base = self.integer(x)?;
-                let at = match self.number(y)? {
-                    Number::Literal(offset) => Address { base, index: None, offset },
-                    Number::Register(index) => Address { base, index: Some((index, 0)), offset: 0 },
-                };
-                self.push(Inst::Sum { dst, at });
-                self.hold(result, Held::Integer(dst));
-                return Ok(());
-            }
-            Opcode::Isub => (x, y, Integer::Sub),
-            Opcode::Imul if self.literal(x).is_some() => (y, x, Integer::Multiply),
-            Opcode::Imul => (x, y, Integer::Multiply),
-            Opcode::Band if self.literal(x).is_some() => (y, x, Integer::And),
-            Opcode::Band => (x, y, Integer::And),
-            Opcode::Ishl => (x, y, Integer::ShiftLeft),
-            Opcode::Sshr => (x, y, Integer::ShiftRight),
-            Opcode::Ushr => (x, y, Integer::ShiftRightUnsigned),
-            Opcode::Smin => (x, y, Integer::Min),
-            Opcode::Smax => (x, y, Integer::Max),
-            _ => return Err(Unknown),
-        };
-        let left = self.integer(x)?;
-        let right = match op {
-            Integer::Min | Integer::Max => Number::Register(self.integer(y)?),
-            Integer::ShiftLeft | Integer::ShiftRight | Integer::ShiftRightUnsigned => {
-                Number::Literal(self.literal(y).filter(|bits| (0..64).contains(bits)).ok_or(Unknown)? as i32)
-            }
-            _ => self.number(y)?,
-        };
-        self.push(Inst::Integer { op, dst, left, right });
-        self.hold(result, Held::Integer(dst));
-        Ok(())
-    }
-
-    fn truths(&mut self, op: Opcode, [x, y]: [Value; 2], result: Value) -> Known<()> {
-        let op = match op {
-            Opcode::Band => Integer::And,
-            Opcode::Bor => Integer::Or,
-            _ => return Err(Unknown),
-        };
-        let (left, right, dst) = (self.truth(x, 1)?, self.truth(y, 1)?, self.integer_register());
-        self.push(Inst::Integer { op, dst, left, right: Number::Register(right) });
-        self.hold(result, Held::Integer(dst));
-        Ok(())
-    }
-
     fn binary(&mut self, op: Opcode, [x, y]: [Value; 2], result: Value) -> Known<()> {
         let ty = self.func.dfg.value_type(result);
         self.numeric(ty)?;
@@ -243,33 +189,9 @@ impl Lowering<'_> {
             self.hold(result, Held::Vector(dst));
             return Ok(());
         }
-        if let (Opcode::Band | Opcode::Bor | Opcode::Bxor, false, false) =
-            (op, self.constant(x).is_some(), self.constant(y).is_some())
-            && let (Held::Mask(second), Held::Mask(last)) = (self.held(x)?, self.held(y)?)
-        {
-            let code = match op {
-                Opcode::Band => 0x41,
-                Opcode::Bor => 0x45,
-                _ => 0x47,
-            };
-            let dst = self.mask_register();
-            self.push(Inst::Masks { op: code, dst, second: Some(second), last });
-            self.hold(result, Held::Mask(dst));
+        if let Some(held) = self.of_masks(op, x, y)? {
+            self.hold(result, held);
             return Ok(());
-        }
-        if op == Opcode::Band && self.constant(x).is_none() && self.constant(y).is_none() {
-            let kept = match (self.held(x)?, self.held(y)?) {
-                (Held::Mask(mask), Held::Vector(value)) | (Held::Vector(value), Held::Mask(mask)) => {
-                    Some((mask, value))
-                }
-                _ => None,
-            };
-            if let Some((mask, value)) = kept {
-                let dst = self.vector_register();
-                self.push(Inst::Keep { dst, mask, value });
-                self.hold(result, Held::Vector(dst));
-                return Ok(());
-            }
         }
         let (code, commutes) = match op {
             Opcode::Fadd => (opcode(0, 1, 0x58), true),
@@ -291,6 +213,32 @@ impl Lowering<'_> {
         let held = self.operation(code, x, last)?;
         self.hold(result, held);
         Ok(())
+    }
+
+    /// Bits of truth values: of two masks, or of a value that is kept where a mask is set.
+    fn of_masks(&mut self, op: Opcode, x: Value, y: Value) -> Known<Option<Held>> {
+        let code = match op {
+            Opcode::Band => 0x41,
+            Opcode::Bor => 0x45,
+            Opcode::Bxor => 0x47,
+            _ => return Ok(None),
+        };
+        if self.is_constant(x) || self.is_constant(y) {
+            return Ok(None);
+        }
+        Ok(match (self.held(x)?, self.held(y)?) {
+            (Held::Mask(second), Held::Mask(last)) => {
+                let dst = self.mask_register();
+                self.push(Inst::Masks { op: code, dst, second: Some(second), last });
+                Some(Held::Mask(dst))
+            }
+            (Held::Mask(mask), Held::Vector(value)) | (Held::Vector(value), Held::Mask(mask)) if op == Opcode::Band => {
+                let dst = self.vector_register();
+                self.push(Inst::Keep { dst, mask, value });
+                Some(Held::Vector(dst))
+            }
+            _ => None,
+        })
     }
 
     fn ternary(&mut self, op: Opcode, [c, x, y]: [Value; 3], result: Value) -> Known<()> {
@@ -318,51 +266,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The comparison of integers that decides whether a truth value holds.
-    pub(super) fn comparison(&mut self, value: Value) -> Known<(u8, VReg, Number)> {
-        let value = self.func.dfg.resolve_aliases(value);
-        let inst = self.func.dfg.value_def(value).inst().ok_or(Unknown)?;
-        match self.func.dfg.insts[inst] {
-            InstructionData::IntCompare { opcode: Opcode::Icmp, args: [x, y], cond }
-                if self.func.dfg.value_type(x) == types::I64 =>
-            {
-                Ok((branch_condition(cond), self.integer(x)?, self.number(y)?))
-            }
-            _ => Ok((branch_condition(IntCC::NotEqual), self.integer(value)?, Number::Literal(0))),
-        }
-    }
-
-    /// One integer or another.
-    fn choose(&mut self, truth: Value, on: VReg, off: VReg) -> Known<VReg> {
-        let ((condition, left, right), dst) = (self.comparison(truth)?, self.integer_register());
-        self.push(Inst::Choose { condition, dst, left, right, on, off });
-        Ok(dst)
-    }
-
-    /// A truth value as an integer: `on` or 0.
-    fn truth(&mut self, value: Value, on: i64) -> Known<VReg> {
-        let (yes, no) = (self.integer_register(), self.integer_register());
-        self.push(Inst::Literal { dst: yes, value: on });
-        self.push(Inst::Literal { dst: no, value: 0 });
-        self.choose(value, yes, no)
-    }
-
-    /// A truth value as a mask: one in lanes, or the same in all.
-    fn mask(&mut self, value: Value) -> Known<Option<VReg>> {
-        if self.func.dfg.value_type(value) == types::I8 && !self.is_lane_comparison(value) {
-            let (value, dst) = (self.truth(value, -1)?, self.mask_register());
-            self.push(Inst::MaskOf { dst, value });
-            return Ok(Some(dst));
-        }
-        match self.held(value)? {
-            Held::Mask(mask) => Ok(Some(mask)),
-            Held::Vector(_) => Ok(None),
-            Held::Integer(_) => Err(Unknown),
-        }
-    }
-
     /// Whether a truth value compares what is held in lanes.
-    fn is_lane_comparison(&self, value: Value) -> bool {
+    pub(super) fn is_lane_comparison(&self, value: Value) -> bool {
         let inst = self.func.dfg.value_def(self.func.dfg.resolve_aliases(value)).inst();
         inst.is_some_and(|inst| match self.func.dfg.insts[inst] {
             InstructionData::FloatCompare { .. } => true,
