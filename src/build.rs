@@ -67,7 +67,7 @@ fn archive(object: &[u8], name: &str) -> std::io::Result<Vec<u8>> {
 }
 
 /// Through temporary files, so that an interrupted build or a full disk leaves neither half a file nor one without the other.
-fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
+pub(crate) fn write_all(files: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
     let partial = |path: &Path| path.with_extension("partial");
     let step = |step: &dyn Fn(&Path, &[u8]) -> std::io::Result<()>| {
         let step = |(path, bytes): &(PathBuf, Vec<u8>)| {

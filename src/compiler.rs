@@ -12,6 +12,7 @@ use kiln_runtime::{Pool, Session, Trainer};
 
 use crate::Error;
 use crate::switches::Switches;
+use crate::tuning::Tuning;
 
 /// Compiles trainings.
 ///
@@ -36,6 +37,7 @@ pub struct Compiler {
     cpu: cpu::Options,
     seed: u64,
     selection: Selection,
+    tuning: Tuning,
     autocast: Option<DType>,
     peak_memory: Option<PeakMemory>,
 }
@@ -74,6 +76,12 @@ impl Compiler {
     #[must_use]
     pub fn algorithms(self, selection: Selection) -> Compiler {
         Compiler { selection, ..self }
+    }
+
+    /// How the algorithms of convolutions are chosen, where [`Compiler::algorithms`] leaves a choice: as `torch.backends.cudnn.benchmark`, but kept in a file.
+    #[must_use]
+    pub fn tuning(self, tuning: Tuning) -> Compiler {
+        Compiler { tuning, ..self }
     }
 
     /// As `torch.autocast(dtype=torch.bfloat16)` around the forward pass: matrix products and convolutions take operands of a half type and add up in f32; weights stay f32. With
@@ -124,7 +132,7 @@ impl Compiler {
     /// Traces a training and takes it through the pipeline.
     ///
     /// # Errors
-    /// [`Error::Model`] with every mistake of the model, or with a memory budget that cannot be kept; [`Error::Bug`]; those of the switches `KILN_DUMP`, `KILN_STOP_AFTER` and
+    /// [`Error::Model`] with every mistake of the model, with a memory budget that cannot be kept, or with what is wrong with a tuning lock file; [`Error::Bug`]; those of the switches `KILN_DUMP`, `KILN_STOP_AFTER` and
     /// `KILN_IR`.
     pub fn compile<M: Module>(&self, training: &Training<M>) -> Result<Compiled, Error> {
         self.compile_traced(training.trace().map_err(Error::Model)?)
@@ -135,11 +143,12 @@ impl Compiler {
     /// # Errors
     /// As [`Compiler::compile`].
     pub fn compile_traced(&self, traced: Traced) -> Result<Compiled, Error> {
-        let Compiler { selection, autocast, .. } = *self;
         let detect_anomaly = self.detects_anomaly();
         let traced = request(traced);
         let peak_memory = PeakMemory::stricter(self.peak_memory.clone(), traced.peak_memory.clone());
-        let request = pipeline::Request { detect_anomaly, selection, autocast, peak_memory, ..traced };
+        let selection = self.selection.clone();
+        let request = pipeline::Request { detect_anomaly, selection, autocast: self.autocast, peak_memory, ..traced };
+        let request = self.tuning.applied(request, self.cpu)?;
         let program = run_pipeline(&request, &mut ())?;
         Ok(Compiled { program: program.expect("only the switches stop it, and they say so") })
     }

@@ -26,6 +26,8 @@ mod ir_file;
 pub mod models;
 #[cfg(feature = "compiler")]
 mod switches;
+#[cfg(feature = "compiler")]
+mod tuning;
 
 pub use kiln_runtime as runtime;
 
@@ -43,7 +45,9 @@ pub use kiln_frontend::*;
 pub use kiln_macros::{custom_vjp, model};
 
 #[cfg(feature = "compiler")]
-pub use kiln_passes::select_algorithm::{Algorithm, Selection};
+pub use kiln_passes::select_algorithm::{Algorithm, Direction, Problem, Selection};
+#[cfg(feature = "compiler")]
+pub use tuning::Tuning;
 
 /// What a model file needs.
 #[cfg(feature = "compiler")]

@@ -114,6 +114,8 @@ codes! {
     Emission = "K0402",
     /// A program that needs more memory than it was promised to.
     PeakMemory = "K0403",
+    /// A tuning lock file without an entry that is needed, or with one that cannot be used.
+    Tuning = "K0404",
 }
 
 impl fmt::Display for Code {

@@ -28,7 +28,7 @@ use crate::rewrite::replace;
 use crate::select_algorithm::{self, Selection};
 
 /// Casts the contractions of f32 in a graph.
-pub fn run(graph: &mut Graph, half: DType, selection: Selection) {
+pub fn run(graph: &mut Graph, half: DType, selection: &Selection) {
     let mut casts: BTreeMap<ValueId, ValueId> = BTreeMap::new();
     for value in graph.order() {
         let operands = graph.operands(value);

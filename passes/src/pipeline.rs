@@ -36,13 +36,13 @@ pub use check::{CompileError, CompilerBug};
 pub use observe::{Control, Observer, Stage};
 pub use request::{Request, Unit, units};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use check::Watch;
 use kiln_ir::{DType, Graph, Program, UpdateRules};
 
 use crate::rematerialize::Recompute;
-use crate::select_algorithm::Selection;
+use crate::select_algorithm::{Problem, Selection};
 use crate::steps::Steps;
 use crate::{
     assign_layout, autocast, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program,
@@ -148,18 +148,22 @@ fn run_with(
 }
 
 /// What is asked of a unit beyond its graph.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct How<'a> {
     rules: Option<&'a UpdateRules>,
     detect_anomaly: bool,
-    selection: Selection,
+    selection: &'a Selection,
     autocast: Option<DType>,
     recompute: Option<Recompute>,
 }
 
 impl How<'_> {
+    /// Nothing.
+    const PLAIN: How<'static> =
+        How { rules: None, detect_anomaly: false, selection: &Selection::Heuristic, autocast: None, recompute: None };
+
     fn of(request: &Request) -> How<'_> {
-        let Request { detect_anomaly, selection, autocast, .. } = *request;
+        let Request { detect_anomaly, ref selection, autocast, .. } = *request;
         How { rules: None, detect_anomaly, selection, autocast, recompute: None }
     }
 }
@@ -171,7 +175,7 @@ pub fn run_graph(
     rules: Option<&UpdateRules>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    graph_steps(unit, graph, How { rules, ..How::default() }, observer)
+    graph_steps(unit, graph, How { rules, ..How::PLAIN }, observer)
 }
 
 fn graph_steps(
@@ -181,6 +185,18 @@ fn graph_steps(
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
     some_graph_steps(Step::GRAPH, unit, graph, how, observer)
+}
+
+/// The convolutions of a request for which there is a choice of algorithms.
+pub fn problems(request: &Request) -> Result<BTreeSet<Problem>, CompileError> {
+    let mut problems = BTreeSet::new();
+    for Unit { name, graph, rules } in units(request) {
+        let how = How { rules, ..How::PLAIN };
+        let before = &Step::GRAPH[..Step::Autocast.number()];
+        let graph = some_graph_steps(before, name, graph, how, &mut ())?.expect("nobody stops it");
+        problems.extend(select_algorithm::problems(&graph));
+    }
+    Ok(problems)
 }
 
 /// Some of them, one after another.
@@ -227,7 +243,7 @@ fn some_graph_steps(
 
 /// The steps on a unit's kernels; `None` where the observer stopped it.
 pub fn run_kernels(unit: &str, graph: &Graph, observer: &mut dyn Observer) -> Result<Option<Steps>, CompileError> {
-    kernel_steps(unit, graph, How::default(), observer)
+    kernel_steps(unit, graph, How::PLAIN, observer)
 }
 
 fn kernel_steps(

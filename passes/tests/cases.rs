@@ -37,8 +37,8 @@ const GRAPH_PASSES: [GraphPass; 10] = [
     ("fold_constants", |graph, _| fold_constants::run(graph)),
     ("autodiff", |graph, _| add_gradients(graph)),
     ("append_update", append_updates),
-    ("autocast", |graph, _| autocast::run(graph, DType::BF16, Selection::Heuristic)),
-    ("select_algorithm", |graph, _| select_algorithm::run(graph, Selection::Forced(Algorithm::Winograd(4)))),
+    ("autocast", |graph, _| autocast::run(graph, DType::BF16, &Selection::Heuristic)),
+    ("select_algorithm", |graph, _| select_algorithm::run(graph, &Selection::Forced(Algorithm::Winograd(4)))),
     ("assign_layout", |graph, _| assign_layout::run(graph)),
     ("fuse", |graph, _| {
         check(graph);

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{Draw, Model, mistake, names};
 use crate::compiler::Compiled;
-use crate::{Compiler, Error, Selection, Traced};
+use crate::{Error, Selection, Traced};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -44,13 +44,13 @@ pub(super) struct Options {
     #[arg(long)]
     amp: bool,
     /// Leave out algorithms that round otherwise than the sums of the ops, as Winograd's convolutions do.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["benchmark", "locked"])]
     exact: bool,
     /// Time a program whose every value is looked at.
     #[arg(long)]
     detect_anomaly: bool,
     #[command(flatten)]
-    memory: super::memory::Memory,
+    asked: super::asked::Asked,
 }
 
 /// What was measured, under the names of the PyTorch side.
@@ -99,9 +99,8 @@ pub(super) fn run(models: &[Model], options: &Options) -> Result<String, Error> 
     };
     let start = Instant::now();
     let selection = if options.exact { Selection::Exact } else { Selection::default() };
-    let compiler = Compiler::new().detect_anomaly(options.detect_anomaly).algorithms(selection);
+    let compiler = options.asked.compiler().detect_anomaly(options.detect_anomaly).algorithms(selection);
     let compiler = if options.amp { compiler.autocast(DType::BF16) } else { compiler };
-    let compiler = compiler.promising(options.memory.promise());
     let traced = (model.trace)().map_err(Error::Model)?;
     let bound = graphs(&traced).filter_map(|graph| graph.max_batch).max().unwrap_or(1);
     let batch = options.batch.unwrap_or(bound);
@@ -169,7 +168,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "it needs a number of seconds from 0 on".to_owned())
 }
 
-fn session(compiled: Compiled, compiler: &Compiler, threads: Option<u16>) -> Result<Session, Error> {
+fn session(compiled: Compiled, compiler: &crate::Compiler, threads: Option<u16>) -> Result<Session, Error> {
     let pool = match threads {
         Some(threads) => Pool::new(threads.into())?,
         None => Pool::from_environment()?,

@@ -13,7 +13,7 @@ use kiln_passes::pipeline::{self, Control, Observer, Stage, Step};
 use kiln_runtime::{Input, Session};
 
 use super::source::{Source, find};
-use super::{Model, memory, mistake, print};
+use super::{Model, asked, mistake, print};
 use crate::Error;
 use crate::compiler::run_pipeline;
 
@@ -22,12 +22,12 @@ mod random;
 /// f32 sums in another order differ by about this much of the greatest value.
 const TOLERANCE: f64 = 1e-4;
 
-pub(super) fn run(models: &[Model], name: &str, batch: usize, memory: &memory::Memory) -> Result<String, Error> {
+pub(super) fn run(models: &[Model], name: &str, batch: usize, asked: &asked::Asked) -> Result<String, Error> {
     let Source::Request(request) = find(models, name)? else {
         let help = "check a model, or a file with graphs".to_owned();
         return Err(mistake(Code::BadArgument, format!("`{name}` holds no graph to compare with"), help));
     };
-    let request = memory.of(*request);
+    let request = asked.of(*request)?;
     let bound = pipeline::units(&request).iter().filter_map(|unit| unit.graph.max_batch).min().unwrap_or(1);
     if !(1..=bound).contains(&batch) {
         let message = format!("--batch needs a number from 1 to {bound}, the bound of `{name}`: found {batch}");

@@ -8,7 +8,7 @@ use kiln_ir::{Kernel, Program};
 use kiln_passes::pipeline::{self, Control, Observer, Step};
 
 use super::source::{Source, find};
-use super::{Model, Stage, memory, mistake};
+use super::{Model, Stage, asked, mistake};
 use crate::compiler::run_pipeline;
 use crate::{Error, switches};
 
@@ -17,11 +17,11 @@ pub(super) fn run(
     name: &str,
     stage: Option<Stage>,
     after: Option<&str>,
-    memory: &memory::Memory,
+    asked: &asked::Asked,
 ) -> Result<String, Error> {
     let after = after.map(step).transpose()?;
     let request = match find(models, name)? {
-        Source::Request(request) => memory.of(*request),
+        Source::Request(request) => asked.of(*request)?,
         Source::Lower(items) => return lower(name, &items, stage, after),
     };
     let step = match (after, stage.unwrap_or(Stage::Graph)) {

@@ -19,10 +19,10 @@
 //! Then `cargo run --example kiln -- dump line --stage kernel` prints its kernels; `examples/mnist` has one. The switches `KILN_DUMP`,
 //! `KILN_STOP_AFTER` and `KILN_IR` work here as in a build script.
 
+mod asked;
 mod bench;
 mod check;
 mod dump;
-mod memory;
 mod source;
 mod summary;
 
@@ -86,14 +86,14 @@ enum Verb {
         #[arg(long, value_name = "PASS")]
         after: Option<String>,
         #[command(flatten)]
-        memory: memory::Memory,
+        asked: asked::Asked,
     },
     /// Print a table of a model's layers, and the memory of its program.
     Summary {
         /// A model's name.
         model: String,
         #[command(flatten)]
-        memory: memory::Memory,
+        asked: asked::Asked,
     },
     /// Compare every pass, and the machine code, with the reference interpreter.
     Check {
@@ -103,7 +103,7 @@ enum Verb {
         #[arg(long, default_value_t = 2)]
         batch: usize,
         #[command(flatten)]
-        memory: memory::Memory,
+        asked: asked::Asked,
     },
     /// Time whole training steps (or inference, of a model without a loss) on synthetic data.
     Bench(bench::Options),
@@ -132,9 +132,9 @@ enum Stage {
 pub fn run(models: Vec<Model>) -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
-        Verb::Dump { model, stage, after, memory } => dump::run(&models, model, *stage, after.as_deref(), memory),
-        Verb::Summary { model, memory } => summary::run(&models, model, memory),
-        Verb::Check { model, batch, memory } => check::run(&models, model, *batch, memory),
+        Verb::Dump { model, stage, after, asked } => dump::run(&models, model, *stage, after.as_deref(), asked),
+        Verb::Summary { model, asked } => summary::run(&models, model, asked),
+        Verb::Check { model, batch, asked } => check::run(&models, model, *batch, asked),
         Verb::Bench(options) => bench::run(&models, options),
         Verb::Models => Ok(models.iter().map(|model| format!("{}\n", model.name)).collect()),
     };

@@ -9,7 +9,7 @@ use super::{Model, mistake, names};
 use crate::Error;
 use crate::compiler::{request, run_pipeline};
 
-pub(super) fn run(models: &[Model], name: &str, options: &super::memory::Memory) -> Result<String, Error> {
+pub(super) fn run(models: &[Model], name: &str, options: &super::asked::Asked) -> Result<String, Error> {
     let Some(model) = models.iter().find(|model| model.name == name) else {
         let message = match name.ends_with(".kir") {
             true => format!("a summary shows layers, which `{name}` does not have: they end with the trace"),
@@ -22,7 +22,7 @@ pub(super) fn run(models: &[Model], name: &str, options: &super::memory::Memory)
         traced.predict.as_ref().or(traced.train.as_ref()).expect("a trace has at least one entry point").clone();
     let calls = traced.calls.clone();
     let program =
-        run_pipeline(&options.of(request(traced)), &mut ())?.expect("only the switches stop it, and they say so");
+        run_pipeline(&options.of(request(traced))?, &mut ())?.expect("only the switches stop it, and they say so");
     Ok(format!("{}\n{}", ruled(&layers(&graph, &calls)), ruled(&memory(&program))))
 }
 

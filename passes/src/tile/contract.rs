@@ -72,6 +72,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
     let width = (elements / depth_tile.max(1)).clamp(MACHINE.columns, 512);
     let n = tiles(kernel, &roles.columns, width, MACHINE.columns, max_batch);
     let columns_tile: usize = n.iter().map(|tile| tile.size).product();
+    // C is written once a tile and is not packed: it may take twice what the operands take.
     let height = (2 * elements / columns_tile.max(1)).clamp(MACHINE.rows, 1024) / MACHINE.rows * MACHINE.rows;
     let m = tiles(kernel, &roles.rows, height, MACHINE.rows, max_batch);
 
