@@ -28,6 +28,7 @@ const SECTIONS: &[(&str, usize)] = &[
     ("LR", 8),
     ("GC", 2),
     ("AMP", 10),
+    ("BK", 7),
     ("SV", 13),
     ("ERR", 17),
     ("P", 29),

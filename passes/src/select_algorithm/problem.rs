@@ -10,6 +10,9 @@ use crate::tile::MACHINE;
 
 /// Nanoseconds for an element in Winograd's domain: its part of a transform, and its way through memory.
 const TRANSFORM_NS: f64 = 0.6;
+/// The same for an element of the weight's domain, of which there are as many for one image as for a thousand: it is too large for the caches, and no
+/// row of few samples uses it often.
+const WEIGHT_NS: f64 = 1.2;
 /// What must be gained, for the memory that the domain takes.
 const WORTH: f64 = 1.25;
 /// How much slower than a product of matrices a direct convolution is, for the copies of its windows.
@@ -83,7 +86,7 @@ impl Problem {
                 let points = ((size + WINOGRAD_TAPS - 1) * (size + WINOGRAD_TAPS - 1)) as f64;
                 let tiles: usize = self.covered().iter().map(|extent| extent.div_ceil(size)).product();
                 let domain = samples * tiles as f64 * points;
-                let transforms = TRANSFORM_NS * (domain * (channels + outputs) + points * channels * outputs);
+                let transforms = TRANSFORM_NS * domain * (channels + outputs) + WEIGHT_NS * points * channels * outputs;
                 WORTH * (products(domain) + transforms)
             }
         }

@@ -14,7 +14,7 @@ use super::jit::Jit;
 pub type Batch = BTreeMap<String, Value>;
 
 /// Ways to execute a training.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Backend {
     /// The reference interpreter, in `f64`: checks the front end, the derivatives and the optimisers.
     Interpreter,

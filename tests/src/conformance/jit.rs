@@ -51,7 +51,7 @@ impl Jit {
     pub fn new(traced: Traced, selection: Selection) -> Result<Jit, EngineError> {
         let parameters = trained(&traced);
         let without = Traced { rules: None, accumulate: None, eval: None, predict: None, ..traced.clone() };
-        Ok(Jit { trainer: compile(traced, selection)?, gradients: compile(without, selection)?, parameters })
+        Ok(Jit { trainer: compile(traced, selection.clone())?, gradients: compile(without, selection)?, parameters })
     }
 }
 

@@ -55,7 +55,7 @@ fn check(program: &ProgramFolder, run: &Run, options: &Options) -> Result<Outcom
     };
     let mut checks = Checks::default();
     let steps = options.steps.unwrap_or(run.losses.len());
-    let compared = options.backend.engine(traced).map_err(Stop::Engine);
+    let compared = options.backend.clone().engine(traced).map_err(Stop::Engine);
     let compared = compared.and_then(|mut engine| compare(program, run, steps, &mut *engine, &mut checks));
     match compared {
         Ok(()) => {}

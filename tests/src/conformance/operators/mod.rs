@@ -22,8 +22,8 @@ use super::{Backend, Options, Outcome, Tally};
 /// # Errors
 /// When a file is missing or damaged, or `out` cannot be written. A case that fails is no error.
 pub fn operators(folder: &Path, options: &Options, out: &mut dyn Write) -> Result<(Tally, Tally), ReadError> {
-    let selection = match options.backend {
-        Backend::Jit(selection) => selection,
+    let selection = match &options.backend {
+        Backend::Jit(selection) => selection.clone(),
         Backend::Interpreter => Selection::default(),
     };
     // A tolerance is a few roundings of the sums that PyTorch adds up; the transforms around tiles of four outputs round more.
