@@ -23,6 +23,7 @@ pub mod fuse;
 pub mod rematerialize;
 
 pub mod lower;
+pub mod strips;
 pub mod tile;
 pub mod vectorize;
 
@@ -37,3 +38,4 @@ pub mod program;
 mod rewrite;
 mod statements;
 pub mod steps;
+
