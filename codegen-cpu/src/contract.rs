@@ -113,12 +113,8 @@ const LINE_ELEMENTS: usize = 16;
 impl Plan {
     /// Lays out a kernel.
     pub(crate) fn new(kernel: &Kernel) -> Plan {
-        let plain = || Plan {
-            kernel: kernel.clone(),
-            form: Form::Loops,
-            scratch_offsets: Vec::new(),
-            scratch_bytes: 0,
-        };
+        let plain =
+            || Plan { kernel: kernel.clone(), form: Form::Loops, scratch_offsets: Vec::new(), scratch_bytes: 0 };
         stages::plan(kernel).or_else(|| whole(kernel)).unwrap_or_else(plain)
     }
 }

@@ -124,8 +124,9 @@ pub(crate) fn function(
     };
     let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
     let batch = b.ins().load(types::I64, fixed, cx, KernelContext::OFFSET_BATCH);
-    let mut pointers: Vec<Value> =
-        (0..kernel.arguments().len() as i32).map(|tensor| b.ins().load(types::I64, fixed, buffers, 8 * tensor)).collect();
+    let mut pointers: Vec<Value> = (0..kernel.arguments().len() as i32)
+        .map(|tensor| b.ins().load(types::I64, fixed, buffers, 8 * tensor))
+        .collect();
     if !plan.scratch_offsets.is_empty() {
         let scratch = b.ins().load(types::I64, fixed, cx, KernelContext::OFFSET_SCRATCH);
         pointers.extend(plan.scratch_offsets.iter().map(|&offset| b.ins().iadd_imm_s(scratch, offset as i64)));

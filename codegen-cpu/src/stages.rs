@@ -37,7 +37,11 @@ pub(crate) fn plan(original: &Kernel) -> Option<Plan> {
             let uses = |stage: &Statement| touches(stage, TensorId(at as u32));
             let first = statements.iter().position(uses).unwrap_or(0);
             let last = statements.iter().rposition(uses).unwrap_or(0);
-            Held { bytes: if statements.iter().any(uses) { kernel.tensors[at].ty.size_bytes(1) } else { 0 }, first, last }
+            Held {
+                bytes: if statements.iter().any(uses) { kernel.tensors[at].ty.size_bytes(1) } else { 0 },
+                first,
+                last,
+            }
         })
         .collect();
     let end = statements.len().saturating_sub(1);

@@ -38,4 +38,3 @@ pub mod program;
 mod rewrite;
 mod statements;
 pub mod steps;
-

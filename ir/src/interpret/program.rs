@@ -96,7 +96,11 @@ impl<'a> ProgramState<'a> {
         let kernel = self.program.kernel(step.kernel);
         if step.buffers.len() != kernel.arguments().len() {
             let what = format!("buffers for kernel `{}`", kernel.name);
-            return Err(InterpretError::WrongCount { what, expected: kernel.arguments().len(), found: step.buffers.len() });
+            return Err(InterpretError::WrongCount {
+                what,
+                expected: kernel.arguments().len(),
+                found: step.buffers.len(),
+            });
         }
         let buffers: Vec<&Buffer> = step.buffers.iter().map(|&id| self.program.buffer(id)).collect();
         for (at, tensor) in kernel.arguments().iter().enumerate().filter(|(_, tensor)| tensor.access != Access::Read) {

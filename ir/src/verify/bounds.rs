@@ -48,7 +48,11 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
         }
         // Each iteration of the shared loops has scratch memory of its own.
         let shared = kernel.stages().filter(|_| tensor.access == Access::Scratch).map_or(0, |(axes, _)| axes.len());
-        let missing = store.fors().iter().skip(shared).find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
+        let missing = store
+            .fors()
+            .iter()
+            .skip(shared)
+            .find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
         if let Some(axis) = missing {
             let name = &kernel.axis(*axis).name;
             let message = format!("no two iterations store one element: the index does not name the axis `{name}`");

@@ -41,9 +41,9 @@ pub(super) fn check(kernel: &Kernel, accesses: &Accesses<'_>, first_line: u32, p
         let own = |store: &Stored<'_>| -> Vec<AxisId> {
             store.axes.iter().copied().filter(|axis| !shared.contains(axis)).collect()
         };
-        let stored = stores.iter().try_fold(Bound::fixed(0), |sum, store| {
-            sum.plus(Bound::from(bounds::iterations(kernel, &own(store))?))
-        });
+        let stored = stores
+            .iter()
+            .try_fold(Bound::fixed(0), |sum, store| sum.plus(Bound::from(bounds::iterations(kernel, &own(store))?)));
         let count = Bound::from(tensor.ty.shape.count());
         if let Some(stored) = stored.filter(|&stored| stored != count) {
             let message =

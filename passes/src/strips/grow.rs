@@ -33,7 +33,8 @@ struct Growth<'s> {
 pub(super) fn group(steps: &Steps, root: usize) -> Option<Group> {
     let kernel = &steps.steps[root].kernel;
     let batch = Product::of(kernel)?.batch;
-    let result = kernel.tensors.iter().zip(&steps.steps[root].slots).find(|(tensor, _)| tensor.access == Access::Write)?;
+    let result =
+        kernel.tensors.iter().zip(&steps.steps[root].slots).find(|(tensor, _)| tensor.access == Access::Write)?;
     let strip = elements(steps, *result.1);
     let growth = Growth { steps, before: before(steps), writers: writers(steps), strip };
     if !growth.can_join(root, &batch) {
@@ -139,12 +140,10 @@ impl Growth<'_> {
     /// The axes of a step at these places of one of its tensors.
     fn axes_at(&self, step: usize, tensor: TensorId, places: &[usize]) -> Option<Vec<AxisId>> {
         let indices = indices(self.kernel(step), tensor);
-        let axes: Option<Vec<AxisId>> =
-            places.iter().map(|&place| indices.first()?.get(place)?.as_axis()).collect();
+        let axes: Option<Vec<AxisId>> = places.iter().map(|&place| indices.first()?.get(place)?.as_axis()).collect();
         let axes = axes?;
-        let stands = (0..axes.len()).all(|at| {
-            indices.iter().all(|index| index.get(places[at]).and_then(Index::as_axis) == Some(axes[at]))
-        });
+        let stands = (0..axes.len())
+            .all(|at| indices.iter().all(|index| index.get(places[at]).and_then(Index::as_axis) == Some(axes[at])));
         (stands && self.can_join(step, &axes)).then_some(axes)
     }
 
@@ -191,8 +190,11 @@ impl Growth<'_> {
 
     /// Whether nothing outside has to run after one member and before another.
     fn is_convex(&self, members: &BTreeMap<usize, Vec<AxisId>>) -> bool {
-        let outside: BTreeSet<usize> =
-            members.keys().flat_map(|&at| self.before[at].iter().copied()).filter(|at| !members.contains_key(at)).collect();
+        let outside: BTreeSet<usize> = members
+            .keys()
+            .flat_map(|&at| self.before[at].iter().copied())
+            .filter(|at| !members.contains_key(at))
+            .collect();
         outside.iter().all(|&at| self.before[at].iter().all(|earlier| !members.contains_key(earlier)))
     }
 

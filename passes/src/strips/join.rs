@@ -120,10 +120,11 @@ impl<'g> Join<'g> {
             self.tensor(slot, tensor, places)
         });
         let tensors = tensors.collect();
-        let axes = (0..kernel.axes.len() as u32).map(AxisId).map(|id| match items.iter().position(|held| *held == id) {
-            Some(at) => self.shared[at],
-            None => self.axis(kernel.axis(id).clone()),
-        });
+        let axes =
+            (0..kernel.axes.len() as u32).map(AxisId).map(|id| match items.iter().position(|held| *held == id) {
+                Some(at) => self.shared[at],
+                None => self.axis(kernel.axis(id).clone()),
+            });
         let axes: Vec<AxisId> = axes.collect();
         let first = self.locals.len() as u32;
         for local in &kernel.locals {
