@@ -31,7 +31,7 @@ pub(crate) enum Form {
     /// Plain loops.
     Loops,
     /// One contraction.
-    Contraction(Contraction),
+    Contraction(Box<Contraction>),
     /// Stages inside shared loops.
     Stages(Stages),
 }
@@ -48,7 +48,7 @@ pub(crate) struct Stages {
 /// One stage.
 pub(crate) enum Stage {
     Loops(Statement),
-    Contraction(Contraction),
+    Contraction(Box<Contraction>),
 }
 
 /// A contraction and its tiles.
@@ -131,7 +131,7 @@ fn whole(original: &Kernel) -> Option<Plan> {
         scratch_offsets.push(scratch_bytes);
         scratch_bytes += (elements * 4).next_multiple_of(64);
     }
-    Some(Plan { kernel: tiles.kernel, form: Form::Contraction(contraction), scratch_offsets, scratch_bytes })
+    Some(Plan { kernel: tiles.kernel, form: Form::Contraction(Box::new(contraction)), scratch_offsets, scratch_bytes })
 }
 
 /// A contraction, and how many elements its tiles of A, B and C have: those that are not used take no memory.

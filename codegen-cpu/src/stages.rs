@@ -63,7 +63,7 @@ pub(crate) fn plan(original: &Kernel) -> Option<Plan> {
             let (first, last) = if outer.is_empty() || tile == 2 { (at, at) } else { (0, end) };
             held.push(Held { bytes: elements * 4, first, last });
         }
-        stages.push(Stage::Contraction(contraction));
+        stages.push(Stage::Contraction(Box::new(contraction)));
     }
     let (scratch_offsets, scratch_bytes) = placed(&held);
     let form = Form::Stages(Stages { threads, outer, stages });
