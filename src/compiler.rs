@@ -230,5 +230,6 @@ pub(crate) fn request(traced: Traced) -> pipeline::Request {
         selection: Selection::default(),
         autocast: None,
         peak_memory,
+        stores_strips: false,
     }
 }

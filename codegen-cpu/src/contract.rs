@@ -13,17 +13,42 @@ use kiln_ir::{AxisId, Binary, DType, Dim, Expr, Index, Load, Monoid, TensorId};
 
 use crate::pairs::{self, Pairs};
 use crate::panels::{Cut, Panels};
+use crate::stages;
 use crate::tiling::{self, Tiles, position, stride};
 
 /// A kernel ready for emission.
 pub(crate) struct Plan {
     pub(crate) kernel: Kernel,
-    /// `None`: plain loops over the kernel's body.
-    pub(crate) contraction: Option<Contraction>,
-    /// Bytes from the start of scratch memory to the tiles of A, B and C, the last tensors of the kernel.
+    pub(crate) form: Form,
+    /// Bytes from the start of scratch memory to each tensor that is no argument: those of stages, and tiles.
     pub(crate) scratch_offsets: Vec<usize>,
     /// Scratch memory of a thread.
     pub(crate) scratch_bytes: usize,
+}
+
+/// How the body is written.
+pub(crate) enum Form {
+    /// Plain loops.
+    Loops,
+    /// One contraction.
+    Contraction(Box<Contraction>),
+    /// Stages inside shared loops.
+    Stages(Stages),
+}
+
+/// The stages of a kernel with scratch tensors.
+pub(crate) struct Stages {
+    /// Axes that items stand for.
+    pub(crate) threads: Vec<AxisId>,
+    /// The other loops around the stages.
+    pub(crate) outer: Vec<AxisId>,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// One stage.
+pub(crate) enum Stage {
+    Loops(Statement),
+    Contraction(Box<Contraction>),
 }
 
 /// A contraction and its tiles.
@@ -88,13 +113,31 @@ const LINE_ELEMENTS: usize = 16;
 impl Plan {
     /// Lays out a kernel.
     pub(crate) fn new(kernel: &Kernel) -> Plan {
-        contraction(kernel).unwrap_or_else(|| Plan {
-            kernel: kernel.clone(),
-            contraction: None,
-            scratch_offsets: Vec::new(),
-            scratch_bytes: 0,
-        })
+        let plain =
+            || Plan { kernel: kernel.clone(), form: Form::Loops, scratch_offsets: Vec::new(), scratch_bytes: 0 };
+        stages::plan(kernel).or_else(|| whole(kernel)).unwrap_or_else(plain)
     }
+}
+
+/// The plan of a kernel that is one contraction.
+fn whole(original: &Kernel) -> Option<Plan> {
+    let [contract] = original.schedule.contracts.as_slice() else { return None };
+    let [Statement::For(axes, body)] = original.body.as_slice() else { return None };
+    let mut tiles = Tiles::of(original);
+    let threads = &original.schedule.thread;
+    let Laid { contraction, elements } = contraction(&mut tiles, contract, (axes, body), threads)?;
+    let (mut scratch_offsets, mut scratch_bytes) = (Vec::new(), 0);
+    for elements in elements {
+        scratch_offsets.push(scratch_bytes);
+        scratch_bytes += (elements * 4).next_multiple_of(64);
+    }
+    Some(Plan { kernel: tiles.kernel, form: Form::Contraction(Box::new(contraction)), scratch_offsets, scratch_bytes })
+}
+
+/// A contraction, and how many elements its tiles of A, B and C have: those that are not used take no memory.
+pub(crate) struct Laid {
+    pub(crate) contraction: Contraction,
+    pub(crate) elements: [usize; 3],
 }
 
 impl TiledAxis {
@@ -115,9 +158,12 @@ pub(crate) fn leading(side: &[TiledAxis]) -> usize {
 }
 
 /// `None` where the contraction must run as plain loops: not `f32`, nothing to sum, or tiles that do not fit together.
-fn contraction(original: &Kernel) -> Option<Plan> {
-    let contract = original.schedule.contract.as_ref()?;
-    let [Statement::For(axes, body)] = original.body.as_slice() else { return None };
+pub(crate) fn contraction(
+    tiles: &mut Tiles,
+    contract: &Contract,
+    (axes, body): (&[AxisId], &[Statement]),
+    threads: &[AxisId],
+) -> Option<Laid> {
     let (Statement::Reduce { axes: summed, lets, results }, rest) = body.split_first()? else { return None };
     let [result] = results.as_slice() else { return None };
     let Expr::Binary(Binary::Mul, left, right) = &result.value else { return None };
@@ -125,7 +171,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         |axis: &AxisId| [&contract.m, &contract.n, &contract.k].iter().any(|s| s.iter().any(|t| t.axis == *axis));
     let fits = result.monoid == Monoid::Sum
         && lets.is_empty()
-        && original.dtype(&result.value) == DType::F32
+        && tiles.kernel.dtype(&result.value) == DType::F32
         && summed.len() == contract.k.len()
         && summed.iter().all(|axis| contract.k.iter().any(|tile| tile.axis == *axis))
         && !contract.m.is_empty()
@@ -133,21 +179,19 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         && axes
             .iter()
             .chain(summed)
-            .map(|axis| original.axis(*axis))
+            .map(|axis| tiles.kernel.axis(*axis))
             .all(|axis| axis.limit.is_none() && axis.extent.factor > 0);
     if !fits {
         return None;
     }
-    let threads = &original.schedule.thread;
     let row_thread = threads.iter().copied().find(tiled);
     if row_thread.is_some_and(|axis| threads.len() > 1 || !contract.m.iter().any(|tile| tile.axis == axis)) {
         return None;
     }
 
-    let mut tiles = Tiles { kernel: original.clone(), replaced: vec![None; original.axes.len()] };
     let m: Vec<TiledAxis> = contract.m.iter().map(|tile| tiles.split(*tile, row_thread == Some(tile.axis))).collect();
     let n: Vec<TiledAxis> = contract.n.iter().map(|tile| tiles.split(*tile, false)).collect();
-    let k = summed_tiles(&mut tiles, contract)?;
+    let k = summed_tiles(tiles, contract)?;
     let item_start = row_thread.and_then(|axis| tiles.replaced[axis.0 as usize].map(|(start, _)| start));
 
     let (factor_a, factor_b) = if contract.a_factor == 0 { (left, right) } else { (right, left) };
@@ -155,10 +199,10 @@ fn contraction(original: &Kernel) -> Option<Plan> {
     let columns = full_size(&n).next_multiple_of(LINE_ELEMENTS);
     let depth = full_size(&k).next_multiple_of(LINE_ELEMENTS);
     // A lies in the order in which copying it is contiguous.
-    let a_k_first = contiguous(&tiles, &factor_a, &m) > contiguous(&tiles, &factor_a, &k);
+    let a_k_first = contiguous(tiles, &factor_a, &m) > contiguous(tiles, &factor_a, &k);
     let height = full_size(&m).next_multiple_of(LINE_ELEMENTS);
-    let pair = pairs::pair_axis(&tiles, [(&factor_a, &m), (&factor_b, &n)], &k);
-    let a_panels = if pair.is_none() && a_k_first { Panels::of_rows(&mut tiles, &m) } else { None };
+    let pair = pairs::pair_axis(tiles, [(&factor_a, &m), (&factor_b, &n)], &k);
+    let a_panels = if pair.is_none() && a_k_first { Panels::of_rows(tiles, &m) } else { None };
     let (a_rows, a_row) = if let Some(pair) = pair {
         (full_size(&pairs::paired(&k, pair)), height)
     } else if let Some(panels) = &a_panels {
@@ -169,7 +213,7 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         (full_size(&m), depth)
     };
     let a_tile = tiles.scratch("a_tile", a_rows, a_row);
-    let b_panels = if pair.is_some() { None } else { Panels::of_columns(&mut tiles, &n) };
+    let b_panels = if pair.is_some() { None } else { Panels::of_columns(tiles, &n) };
     let (b_rows, b_row) = match &b_panels {
         Some(panels) => (panels.count * full_size(&k), panels.stride),
         None => (full_size(&k), columns),
@@ -187,8 +231,8 @@ fn contraction(original: &Kernel) -> Option<Plan> {
             let at = k.iter().position(|axis| axis.inner == pair.inner).unwrap_or(0);
             let a = a.ok().filter(|_| split <= at).and_then(|a| pairs::in_words(a, pair));
             let split = split.min(at);
-            let a = a.unwrap_or_else(|| pairs::packed(&tiles, &factor_a, a_tile, (&m, &k, split), pair, a_row));
-            (split, a, pairs::packed(&tiles, &factor_b, b_tile, (&n, &k, split), pair, columns))
+            let a = a.unwrap_or_else(|| pairs::packed(tiles, &factor_a, a_tile, (&m, &k, split), pair, a_row));
+            (split, a, pairs::packed(tiles, &factor_b, b_tile, (&n, &k, split), pair, columns))
         }
         None => {
             let (split, a, b) = operands(&m, &n, &k, in_place_a, in_place_b);
@@ -230,20 +274,18 @@ fn contraction(original: &Kernel) -> Option<Plan> {
         }
     };
 
-    // Tiles that are not used take no memory.
-    let used = [(a.pack.is_some(), a_rows * a_row), (b.pack.is_some(), b_rows * b_row)];
-    let used = used.into_iter().chain([(epilogue.is_some(), full_size(&m) * columns)]);
-    let (mut scratch_offsets, mut scratch_bytes) = (Vec::new(), 0);
-    for (is_used, elements) in used {
-        scratch_offsets.push(scratch_bytes);
-        scratch_bytes += if is_used { (elements * 4).next_multiple_of(64) } else { 0 };
-    }
+    let used = [
+        (a.pack.is_some(), a_rows * a_row),
+        (b.pack.is_some(), b_rows * b_row),
+        (epilogue.is_some(), full_size(&m) * columns),
+    ];
+    let elements = used.map(|(is_used, elements)| if is_used { elements } else { 0 });
     let outer = axes.iter().copied().filter(|axis| !threads.contains(axis) && !tiled(axis)).collect();
-    let threads = if item_start.is_some() { Vec::new() } else { threads.clone() };
+    let threads = if item_start.is_some() { Vec::new() } else { threads.to_vec() };
     let cuts = [a_panels.filter(|_| a.pack.is_some()), b_panels.filter(|_| b.pack.is_some())];
     let cuts = cuts.into_iter().flatten().map(|panels| panels.cut).collect();
     let contraction = Contraction { threads, item_start, outer, m, n, k, k_split, pair, cuts, a, b, c, epilogue };
-    Some(Plan { kernel: tiles.kernel, contraction: Some(contraction), scratch_offsets, scratch_bytes })
+    Some(Laid { contraction, elements })
 }
 
 /// The summed axes. No position may be computed twice or past the end, so only the leading one may have a short tile.

@@ -179,7 +179,7 @@ impl<'a> Emitter<'a> {
         let flags = MemFlagsData::new().with_notrap();
         match self.kernel.tensor(tensor).access {
             Access::Read => flags.with_readonly().with_can_move(),
-            Access::Write | Access::Update => flags,
+            Access::Write | Access::Update | Access::Scratch => flags,
         }
     }
 

@@ -20,7 +20,7 @@ use kiln_ir::kernel::{Kernel, Statement};
 use kiln_runtime::abi::KernelContext;
 
 use crate::Error;
-use crate::contract::Plan;
+use crate::contract::{Form, Plan};
 use crate::emit::{Emitter, Position};
 use crate::loops::Span;
 use crate::wide::{self, WideFunctions};
@@ -124,18 +124,20 @@ pub(crate) fn function(
     };
     let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
     let batch = b.ins().load(types::I64, fixed, cx, KernelContext::OFFSET_BATCH);
-    let mut pointers: Vec<Value> =
-        (0..kernel.tensors.len() as i32).map(|tensor| b.ins().load(types::I64, fixed, buffers, 8 * tensor)).collect();
-    if plan.contraction.is_some() {
+    let mut pointers: Vec<Value> = (0..kernel.arguments().len() as i32)
+        .map(|tensor| b.ins().load(types::I64, fixed, buffers, 8 * tensor))
+        .collect();
+    if !plan.scratch_offsets.is_empty() {
         let scratch = b.ins().load(types::I64, fixed, cx, KernelContext::OFFSET_SCRATCH);
         pointers.extend(plan.scratch_offsets.iter().map(|&offset| b.ins().iadd_imm_s(scratch, offset as i64)));
     }
 
     let mut emitter = Emitter::new(b, &plan.kernel, cx, batch, pointers);
     emitter.widening = widening;
-    match &plan.contraction {
-        Some(contraction) => emitter.contraction(contraction, begin, end),
-        None => emitter.items(&plan.kernel.body, begin, end),
+    match &plan.form {
+        Form::Contraction(contraction) => emitter.contraction(contraction, begin, end),
+        Form::Stages(stages) => emitter.stages(stages, begin, end),
+        Form::Loops => emitter.items(&plan.kernel.body, begin, end),
     }
     emitter.b.ins().return_(&[]);
     let widening = emitter.widening.take();

@@ -9,7 +9,7 @@
 //! * `index.rs`, `guard.rs`, `range.rs` and `memory.rs` find addresses and keep them inside their tensors; `checks.rs` knows whose index fails;
 //! * `wide_loops.rs` marks loops over lanes, of which `wide` makes functions in AVX-512;
 //! * `contract.rs` and `tiling.rs` lay out a contraction, `panels.rs`, `pairs.rs` and `transpose.rs` pack its operands, `tile.rs` writes the loops
-//!   around the micro-kernel;
+//!   around the micro-kernel, and `stages.rs` puts several contractions and loops into one item;
 //! * `object.rs`, `jit.rs`, `tables.rs` and `bindings.rs` make a program of the functions.
 //!
 //! **Order of arithmetic.** Results depend on the schedule and on nothing else: not on how items are divided over calls, not on the
@@ -40,6 +40,7 @@ mod random;
 mod range;
 mod reduce;
 mod scalar;
+mod stages;
 mod tables;
 mod tile;
 mod tiling;

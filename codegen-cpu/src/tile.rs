@@ -15,7 +15,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use kiln_ir::kernel::Statement;
+use kiln_ir::kernel::{Access, Statement};
 use kiln_ir::{AxisId, Expr, Index};
 use kiln_runtime::abi::{BrgemmArgs, KernelContext};
 use kiln_runtime::brgemm::PANEL;
@@ -33,9 +33,11 @@ enum Level {
 }
 
 /// Everything that the loops need at each depth.
-struct Nest<'c> {
+pub(crate) struct Nest<'c> {
     contraction: &'c Contraction,
     levels: Vec<Level>,
+    /// Loops before this one are around the stage, and stand.
+    pub(crate) around: usize,
     /// Loops before this one are not over k.
     first_k: usize,
     /// What is packed, and inside how many loops: 0 is before the items, 1 inside them, `2 + i` inside level i.
@@ -54,29 +56,7 @@ const MOST_COPIES: i64 = 8;
 impl Emitter<'_> {
     /// The whole kernel, for items `[begin, end)`.
     pub(crate) fn contraction(&mut self, contraction: &Contraction, begin: Value, end: Value) {
-        let Contraction { m, n, k, .. } = contraction;
-        let tiles = |side: &[TiledAxis]| -> Vec<Level> {
-            side.iter().filter(|axis| axis.start.is_some()).map(|axis| Level::Tile(*axis)).collect()
-        };
-        let mut levels: Vec<Level> = contraction.outer.iter().map(|axis| Level::Axis(*axis)).collect();
-        levels.extend(tiles(n));
-        levels.extend(tiles(m));
-        let first_k = levels.len();
-        levels.extend(tiles(k));
-        for axis in m.iter().chain(n).chain(k) {
-            if let (Some(start), Some(extent)) = (axis.start, axis.extent.as_fixed()) {
-                let step = if contraction.item_start == axis.start { 1 } else { axis.size };
-                self.greatest[start.0 as usize] = Some(((extent - 1) / step * step) as i64);
-            }
-        }
-        let packs = [&contraction.a, &contraction.b]
-            .into_iter()
-            .filter_map(|operand| operand.pack.as_ref())
-            .map(|pack| (pack_depth(pack, contraction, &levels), pack))
-            .collect();
-        let arguments = self.stack_struct::<BrgemmArgs>();
-        let nest = Nest { contraction, levels, first_k, packs, arguments, begin, end };
-
+        let nest = self.contraction_nest(contraction, &[], begin, end);
         self.pack(&nest, 0);
         if contraction.threads.is_empty() {
             self.pack(&nest, 1);
@@ -90,6 +70,48 @@ impl Emitter<'_> {
                 });
             });
         });
+    }
+
+    /// The loops of a contraction, `around` which are others.
+    pub(crate) fn contraction_nest<'c>(
+        &mut self,
+        contraction: &'c Contraction,
+        around: &[AxisId],
+        begin: Value,
+        end: Value,
+    ) -> Nest<'c> {
+        let Contraction { m, n, k, .. } = contraction;
+        let tiles = |side: &[TiledAxis]| -> Vec<Level> {
+            side.iter().filter(|axis| axis.start.is_some()).map(|axis| Level::Tile(*axis)).collect()
+        };
+        let mut levels: Vec<Level> = around.iter().chain(&contraction.outer).map(|axis| Level::Axis(*axis)).collect();
+        levels.extend(tiles(n));
+        levels.extend(tiles(m));
+        let first_k = levels.len();
+        levels.extend(tiles(k));
+        for axis in m.iter().chain(n).chain(k) {
+            if let (Some(start), Some(extent)) = (axis.start, axis.extent.as_fixed()) {
+                let step = if contraction.item_start == axis.start { 1 } else { axis.size };
+                self.greatest[start.0 as usize] = Some(((extent - 1) / step * step) as i64);
+            }
+        }
+        let packs = [&contraction.a, &contraction.b]
+            .into_iter()
+            .filter_map(|operand| operand.pack.as_ref())
+            .map(|pack| {
+                let depth = pack_depth(pack, contraction, &levels);
+                // What stages have left is there when the stage begins, and not before.
+                let inside = if self.reads_scratch(pack) { around.len() + 1 } else { 0 };
+                (depth.max(inside), pack)
+            })
+            .collect();
+        let arguments = self.stack_struct::<BrgemmArgs>();
+        Nest { contraction, levels, around: around.len(), first_k, packs, arguments, begin, end }
+    }
+
+    /// The contraction of a stage, whose loops around it stand.
+    pub(crate) fn contraction_stage(&mut self, nest: &Nest<'_>) {
+        self.level(nest, nest.around);
     }
 
     fn level(&mut self, nest: &Nest<'_>, at: usize) {
@@ -149,7 +171,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn pack(&mut self, nest: &Nest<'_>, depth: usize) {
+    /// Packs what is packed inside so many loops.
+    pub(crate) fn pack(&mut self, nest: &Nest<'_>, depth: usize) {
         for (at, pack) in &nest.packs {
             if *at != depth {
                 continue;
@@ -176,6 +199,22 @@ impl Emitter<'_> {
             self.nest(axes, Work::Statements(body));
             (self.vector, self.unroll) = scheduled;
         }
+    }
+
+    /// Whether an operand is packed of scratch memory.
+    fn reads_scratch(&self, pack: &Pack) -> bool {
+        let Pack::Loops(Statement::For(_, body)) = pack else { return self.kernel.stages().is_some() };
+        let mut found = false;
+        for statement in body {
+            if let Statement::Store { value, .. } = statement {
+                value.for_each(&mut |expr| {
+                    if let Expr::Load(load) = expr {
+                        found |= self.kernel.tensor(load.tensor).access == Access::Scratch;
+                    }
+                });
+            }
+        }
+        found
     }
 
     /// Short axes that move the guards of the innermost loop, the columns of a filter for example. Written out, each of their

@@ -13,6 +13,10 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
+    pub(crate) fn of(kernel: &Kernel) -> Tiles {
+        Tiles { kernel: kernel.clone(), replaced: vec![None; kernel.axes.len()] }
+    }
+
     pub(crate) fn split(&mut self, tile: Tile, is_item: bool) -> TiledAxis {
         let extent = self.kernel.axis(tile.axis).extent;
         let size = extent.as_fixed().map_or(tile.size, |extent| tile.size.min(extent)).max(1);
@@ -106,7 +110,7 @@ impl Tiles {
     ) -> Option<Operand> {
         let [Statement::Store { tensor, index, value: Expr::Local(value) }] = epilogue else { return None };
         let held = self.kernel.tensor(*tensor);
-        if *value != sum || held.access != Access::Write || held.ty.dtype != DType::F32 {
+        if *value != sum || !matches!(held.access, Access::Write | Access::Scratch) || held.ty.dtype != DType::F32 {
             return None;
         }
         let index: Vec<Index> = index.iter().map(|index| self.index(index)).collect();

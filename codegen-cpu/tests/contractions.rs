@@ -304,7 +304,7 @@ fn any_tile_sizes_give_the_same_sums() {
     for (at, sizes) in sizes.chunks(8).enumerate() {
         let mut kernel = forward(CONVS[at % CONVS.len()], 3, false);
         let pick = |x: f64| 1 + ((x + 1.0) * 4.0) as usize;
-        let contract = kernel.schedule.contract.as_mut().expect("the kernel has a contraction");
+        let contract = kernel.schedule.contracts.first_mut().expect("the kernel has a contraction");
         let tiles = contract.m.iter_mut().chain(&mut contract.n).chain(&mut contract.k);
         for (tile, &size) in tiles.zip(sizes) {
             tile.size = pick(size);

@@ -5,6 +5,14 @@ use kiln_ir::DType;
 /// Why a kernel has no CUDA C, or its CUDA C no PTX.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Error {
+    /// Stages hand each other more than a block's shared memory holds: programs for a GPU are compiled with `Request::stores_strips`.
+    #[error("CUDA kernels have no scratch tensors: kernel `{kernel}` has `{tensor}`")]
+    UnsupportedScratch {
+        /// The kernel.
+        kernel: String,
+        /// Its scratch tensor.
+        tensor: String,
+    },
     /// A dtype without arithmetic in this back end.
     #[error(
         "kernel `{kernel}`: the CUDA back end has no arithmetic for {dtype} yet (it has bool, u8, i32, i64, f32 and f64)"

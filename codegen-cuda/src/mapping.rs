@@ -122,7 +122,7 @@ pub(crate) fn is_contiguous(expr: &Expr, axis: AxisId) -> bool {
 
 /// A contraction's matrices, if its schedule names them, its epilogue has no loops, and tiles of it keep a GPU busy.
 fn tiling(kernel: &Kernel, max_batch: usize) -> Option<Tiling> {
-    let Contract { m, n, a_factor, .. } = kernel.schedule.contract.as_ref()?;
+    let Contract { m, n, a_factor, .. } = kernel.schedule.contracts.first()?;
     let nest = nest(kernel)?;
     let (depth, [a, b]) = factors(&nest, *a_factor)?;
     let is_plain =

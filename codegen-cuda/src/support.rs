@@ -9,6 +9,9 @@ use crate::Error;
 
 /// The first thing in the kernel that this back end cannot write.
 pub(crate) fn check(kernel: &Kernel) -> Result<(), Error> {
+    if let Some(tensor) = kernel.tensors.get(kernel.arguments().len()) {
+        return Err(Error::UnsupportedScratch { kernel: kernel.name.clone(), tensor: tensor.name.clone() });
+    }
     let held = kernel.tensors.iter().map(|tensor| tensor.ty.dtype).chain(kernel.locals.iter().map(|local| local.dtype));
     for dtype in held {
         check_dtype(kernel, dtype)?;

@@ -14,7 +14,7 @@
 //! Other forms: `inout p: f32[10]` is updated in place; `i in 8 while 8*p + i < 28` is a split axis; `w[[check(t[n], 10)], j]` gathers;
 //! `(y - k) /! 2` must divide exactly; `m, at = max, argmax c in 10 of x[n, c], x[n, c]` reduces twice in one loop, and lines `where e = ...`
 //! below a reduction bind what its values use; `serial t in T` runs its iterations one after another, so that they may store to computed
-//! places, `y[n, [check(i[n, t], 10)]] = ...`, and load what those before have stored. Literals tell their dtype: `0.5` is `f32`, `3` is `i64`, others have a suffix.
+//! places, `y[n, [check(i[n, t], 10)]] = ...`, and load what those before have stored; `scratch s: f32[64,256]` is memory of one item. Literals tell their dtype: `0.5` is `f32`, `3` is `i64`, others have a suffix.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,8 @@ use crate::{AxisId, DType, Dim, Expr, Index, Load, LocalId, Monoid, Place, Tenso
 pub struct Kernel {
     /// Unique in its program; made of the names of the ops in it.
     pub name: String,
-    /// What it reads and writes, in argument order: first all that are only read. Row-major and contiguous.
+    /// What it reads and writes, in argument order: first all that are only read, last what is [scratch](Access::Scratch) and no argument.
+    /// Row-major and contiguous.
     pub tensors: Vec<Tensor>,
     /// Every loop axis, each used by exactly one `For`, `Serial` or `Reduce`.
     pub axes: Vec<Axis>,
@@ -59,6 +60,9 @@ pub enum Access {
     Write,
     /// Loaded and stored; each element is loaded only by the iteration that stores it (an update in place), or in serial loops.
     Update,
+    /// Memory of one iteration of the outermost `For`, whose *stages*, the statements in it, run one after another: one stage stores every
+    /// element once, and later ones load what they like. No element outlives the iteration, and no caller knows of it.
+    Scratch,
 }
 
 /// A loop axis: positions `0..extent`.
@@ -141,8 +145,8 @@ pub struct Schedule {
     pub vector: Vec<Vector>,
     /// Axes written out instead of looped.
     pub unroll: Vec<AxisId>,
-    /// Of a contraction: the part that runs in the micro-kernel.
-    pub contract: Option<Contract>,
+    /// The parts that run in the micro-kernel: of a contraction, or of each stage that is one.
+    pub contracts: Vec<Contract>,
 }
 
 /// A vectorised axis.
@@ -156,7 +160,7 @@ pub struct Vector {
 
 /// A contraction `C[m, n] = Σ_k A[m, k]·B[k, n]` inside one `For` whose first statement is its `Reduce`.
 ///
-/// The axes of the `For` that are neither in `thread`, `m` nor `n` are looped outside of it. The sum's value is a product of two
+/// The axes of the `For` that are neither in `thread`, `m` nor `n` are looped outside of it, and so are those of a `For` whose stage it is. The sum's value is a product of two
 /// factors: A's, which names no axis of `n`, and B's, which names no axis of `m`. What follows the `Reduce` in the `For` is the
 /// epilogue, which runs on each tile of C while it is in cache.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -232,6 +236,20 @@ impl Kernel {
     /// The element that a checked index is made of: its position is that of the index. An index that reads nothing has none.
     pub fn checked_load(&self, index: &Expr) -> Option<Load> {
         index.first_load(&|local| self.definition(local).and_then(|x| self.checked_load(x)))
+    }
+
+    /// The tensors that a launch has buffers for: all but scratch.
+    pub fn arguments(&self) -> &[Tensor] {
+        let count = self.tensors.iter().take_while(|tensor| tensor.access != Access::Scratch).count();
+        &self.tensors[..count]
+    }
+
+    /// The stages of a kernel that has scratch tensors.
+    pub fn stages(&self) -> Option<(&[AxisId], &[Statement])> {
+        match self.body.as_slice() {
+            [Statement::For(axes, stages)] if self.arguments().len() < self.tensors.len() => Some((axes, stages)),
+            _ => None,
+        }
     }
 
     /// The number of items that threads divide.

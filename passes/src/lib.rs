@@ -23,6 +23,7 @@ pub mod fuse;
 pub mod rematerialize;
 
 pub mod lower;
+pub mod strips;
 pub mod tile;
 pub mod vectorize;
 

@@ -15,6 +15,7 @@
 //! | `fuse` | graph | says which kernel computes each value |
 //! | `rematerialize` | graph | what the memory budget does not let it keep is computed again; training units only |
 //! | `lower` | graph → kernels | one loop nest for each |
+//! | `strips` | kernels | kernels that hand each other large tensors become stages of one |
 //! | `tile` | kernels | blocks for caches and micro-kernels, items for threads |
 //! | `vectorize` | kernels | lanes |
 //! | `order_steps` | kernels | launches in an order that keeps little alive |
@@ -46,7 +47,7 @@ use crate::select_algorithm::{Problem, Selection};
 use crate::steps::Steps;
 use crate::{
     assign_layout, autocast, canonicalize, fold_constants, fuse, lower, merge_common, order_steps, program,
-    rematerialize, reuse, select_algorithm, tile, vectorize,
+    rematerialize, reuse, select_algorithm, strips, tile, vectorize,
 };
 
 macro_rules! steps {
@@ -82,6 +83,7 @@ steps! {
     Fuse = "fuse",
     Rematerialize = "rematerialize",
     Lower = "lower",
+    Strips = "strips",
     Tile = "tile",
     Vectorize = "vectorize",
     OrderSteps = "order_steps",
@@ -155,16 +157,28 @@ struct How<'a> {
     selection: &'a Selection,
     autocast: Option<DType>,
     recompute: Option<Recompute>,
+    stores_strips: bool,
 }
 
 impl How<'_> {
     /// Nothing.
-    const PLAIN: How<'static> =
-        How { rules: None, detect_anomaly: false, selection: &Selection::Heuristic, autocast: None, recompute: None };
+    const PLAIN: How<'static> = How {
+        rules: None,
+        detect_anomaly: false,
+        selection: &Selection::Heuristic,
+        autocast: None,
+        recompute: None,
+        stores_strips: false,
+    };
 
     fn of(request: &Request) -> How<'_> {
-        let Request { detect_anomaly, ref selection, autocast, .. } = *request;
-        How { rules: None, detect_anomaly, selection, autocast, recompute: None }
+        let Request { detect_anomaly, ref selection, autocast, stores_strips, .. } = *request;
+        How { rules: None, detect_anomaly, selection, autocast, recompute: None, stores_strips }
+    }
+
+    /// Whether what kernels hand each other may stay in the caches: where every value is looked at it may not.
+    fn joins_strips(&self) -> bool {
+        !self.stores_strips && !self.detect_anomaly
     }
 }
 
@@ -207,7 +221,7 @@ fn some_graph_steps(
     how: How<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Option<Graph>, CompileError> {
-    let How { rules, detect_anomaly, selection, autocast, recompute } = how;
+    let How { rules, detect_anomaly, selection, autocast, recompute, .. } = how;
     let trains = request::trains(unit);
     for &step in steps {
         let before = graph.order();
@@ -224,9 +238,11 @@ fn some_graph_steps(
             Step::AssignLayout if !detect_anomaly => assign_layout::run(&mut graph),
             Step::Fuse if detect_anomaly => fuse::run_alone(&mut graph),
             Step::Fuse => fuse::run(&mut graph),
-            Step::Rematerialize if trains => {
-                recompute.into_iter().for_each(|how| rematerialize::run(&mut graph, how));
-            }
+            Step::Rematerialize if trains => match recompute {
+                Some(how) => rematerialize::run(&mut graph, how),
+                None if how.joins_strips() => rematerialize::recompute_scores(&mut graph),
+                None => {}
+            },
             _ => {}
         }
         if detect_anomaly {
@@ -259,6 +275,7 @@ fn kernel_steps(
     let mut checked = BTreeMap::new();
     for &step in Step::KERNELS {
         match step {
+            Step::Strips if how.joins_strips() => strips::run(&mut steps),
             Step::Tile => tile::run(&mut steps),
             Step::Vectorize => vectorize::run(&mut steps),
             Step::OrderSteps => order_steps::run(&mut steps),

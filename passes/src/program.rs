@@ -8,7 +8,7 @@ use kiln_ir::{Graph, Place, Program};
 
 use crate::plan_memory::{self, Request};
 use crate::steps::{Slot, Steps};
-use crate::{fuse, lower, order_steps, reuse, tile, vectorize};
+use crate::{fuse, lower, order_steps, reuse, strips, tile, vectorize};
 
 /// Compiles optimised graphs, one an entry, to a program.
 pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
@@ -17,6 +17,7 @@ pub fn run(name: &str, entries: Vec<(String, Graph)>) -> Program {
         graph.max_batch = Some(max_batch);
         fuse::run(&mut graph);
         let mut steps = lower::run(&graph);
+        strips::run(&mut steps);
         tile::run(&mut steps);
         vectorize::run(&mut steps);
         order_steps::run(&mut steps);

@@ -35,17 +35,30 @@ const NEAR: i64 = 4;
 pub fn run(steps: &mut Steps) {
     for step in &mut steps.steps {
         let kernel = &mut step.kernel;
-        let axes = match &kernel.schedule.contract {
-            Some(contract) => epilogue(kernel, contract),
-            None => loops(kernel, &kernel.body),
+        let axes: Vec<AxisId> = match kernel.stages() {
+            Some((_, stages)) => stages.iter().flat_map(|stage| lanes(kernel, std::slice::from_ref(stage))).collect(),
+            None => lanes(kernel, &kernel.body),
         };
         kernel.schedule.vector = axes.into_iter().map(|axis| Vector { axis, lanes: LANES }).collect();
     }
 }
 
+/// The axes of a whole body, or of a stage.
+fn lanes(kernel: &Kernel, body: &[Statement]) -> Vec<AxisId> {
+    let [Statement::For(_, inner)] = body else { return loops(kernel, body) };
+    let summed = match inner.first() {
+        Some(Statement::Reduce { axes, .. }) => axes.as_slice(),
+        _ => &[],
+    };
+    let mut contracts = kernel.schedule.contracts.iter();
+    match contracts.find(|contract| contract.k.iter().any(|tile| summed.contains(&tile.axis))) {
+        Some(contract) => epilogue(kernel, inner, contract),
+        None => loops(kernel, body),
+    }
+}
+
 /// The last column axis of a contraction, if what follows the sum is worth lanes along it.
-fn epilogue(kernel: &Kernel, contract: &Contract) -> Vec<AxisId> {
-    let [Statement::For(_, inner)] = kernel.body.as_slice() else { return Vec::new() };
+fn epilogue(kernel: &Kernel, inner: &[Statement], contract: &Contract) -> Vec<AxisId> {
     let column = contract.n.last().map(|tile| tile.axis);
     let column = column.filter(|&axis| kernel.axis(axis).extent.as_fixed().is_none_or(|extent| extent >= LANES));
     column.filter(|&axis| score(kernel, &inner[1..], axis) > 0).into_iter().collect()

@@ -16,7 +16,7 @@ use kiln_passes::rematerialize::{self, Recompute, What};
 use kiln_passes::select_algorithm::{self, Algorithm, Selection};
 use kiln_passes::steps::Steps;
 use kiln_passes::{append_update, assign_layout, autocast, autodiff, canonicalize, fold_constants, fuse, merge_common};
-use kiln_passes::{lower, order_steps, program, reuse, tile, vectorize};
+use kiln_passes::{lower, order_steps, program, reuse, strips, tile, vectorize};
 use support::program::{check, check_program};
 use support::{assert_same, assert_verified, inputs_of, results};
 
@@ -56,8 +56,9 @@ const GRAPH_PASSES: [GraphPass; 10] = [
 ];
 
 /// The passes on kernels, in their order.
-const KERNEL_PASSES: [KernelPass; 6] = [
+const KERNEL_PASSES: [KernelPass; 7] = [
     ("lower", |_| {}, &["kernel", "entry"]),
+    ("strips", strips::run, &["kernel", "entry"]),
     ("tile", tile::run, &["kernel"]),
     ("vectorize", vectorize::run, &["kernel"]),
     ("order_steps", order_steps::run, &["entry"]),

@@ -184,6 +184,7 @@ fn units_take_what_they_need() {
         selection: Default::default(),
         autocast: None,
         peak_memory: None,
+        stores_strips: false,
     };
     let found = units(&request);
     let expected = ["train_step", "accumulate_step", "eval_loss", "predict"];
@@ -282,7 +283,7 @@ fn a_request_becomes_one_program() {
         levels.0.iter().filter(|(seen, ..)| seen == unit).map(|(_, step, level)| (*step, *level)).collect()
     };
     let mut expected: Vec<(&str, &str)> = Step::ALL[..12].iter().map(|step| (step.name(), "graph")).collect();
-    expected.extend(Step::ALL[12..17].iter().map(|step| (step.name(), "kernels")));
+    expected.extend(Step::ALL[12..18].iter().map(|step| (step.name(), "kernels")));
     assert_eq!((of("eval_loss"), of("predict")), (expected.clone(), expected));
     assert_eq!(of("tiny"), [("plan_memory", "program")]);
 }

@@ -21,7 +21,10 @@ pub(super) fn run(
 ) -> Result<String, Error> {
     let after = after.map(step).transpose()?;
     let request = match find(models, name)? {
-        Source::Request(request) => asked.of(*request)?,
+        // A GPU's blocks have no memory that keeps a strip.
+        Source::Request(request) => {
+            pipeline::Request { stores_strips: stage == Some(Stage::Cuda), ..asked.of(*request)? }
+        }
         Source::Lower(items) => return lower(name, &items, stage, after),
     };
     let step = match (after, stage.unwrap_or(Stage::Graph)) {

@@ -69,6 +69,7 @@ fn what_each_pass_leaves_parses_back() {
         "fuse",
         "rematerialize",
         "lower",
+        "strips",
         "tile",
         "vectorize",
         "order_steps",
@@ -278,12 +279,12 @@ fn dumps_are_one_file_for_each_step_that_changed_something() {
         "10_fuse.train_step.ir",
         "10_fuse.predict.ir",
         "12_lower.eval_loss.ir",
-        "17_plan_memory.lenet.ir",
+        "18_plan_memory.lenet.ir",
     ] {
         assert!(names.contains(needed), "{needed} is not among {names:?}");
     }
     assert!(!names.contains("04_autodiff.predict.ir"), "{names:?}");
-    assert_eq!(text("17_plan_memory.lenet.ir"), said.out);
+    assert_eq!(text("18_plan_memory.lenet.ir"), said.out);
     for unit in ["train_step", "eval_loss", "predict"] {
         let of_unit: Vec<String> = names.iter().filter(|name| name.contains(unit)).map(|name| text(name)).collect();
         assert!(of_unit.windows(2).all(|pair| pair[0] != pair[1]), "{unit}: two dumps are equal");
@@ -332,7 +333,7 @@ fn a_swapped_stage_changes_what_comes_out() {
     let out = swapped("fuse:graph.ir");
     assert!(out.contains("-0.25") && !dumped.out.contains("-0.25"), "{out}");
     // Kernels, of one entry point.
-    let kernels = read("13_tile.train_step.ir");
+    let kernels = read("14_tile.train_step.ir");
     write("kernels.ir", &kernels.replace("= -1.0 /", "= -0.125 /"));
     let out = swapped("vectorize:kernels.ir");
     assert!(out.contains("= -0.125 /") && !out.contains("= -1.0 /"), "{out}");

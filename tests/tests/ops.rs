@@ -54,7 +54,7 @@ fn graph(example: &Example) -> (Graph, BTreeMap<String, Value>) {
 fn program(graph: Graph) -> Program {
     let mut program = kiln_passes::program::run("ops", vec![("run".to_owned(), graph)]);
     for kernel in &mut program.kernels {
-        if let ([Statement::For(axes, inner)], None) = (kernel.body.as_slice(), &kernel.schedule.contract) {
+        if let ([Statement::For(axes, inner)], []) = (kernel.body.as_slice(), kernel.schedule.contracts.as_slice()) {
             let in_lanes = kernel.schedule.vector.iter().any(|vector| axes.contains(&vector.axis));
             let plain = axes.iter().take_while(|axis| !kernel.schedule.unroll.contains(axis)).count();
             let whole =

@@ -74,7 +74,7 @@ fn what_is_measured_is_kept_and_used() {
         std::fs::write(&path, lock.to_string()).expect("it can be written");
         locked(&path).expect("it has every entry")
     });
-    assert_eq!(programs[0].contains("winograd"), false);
+    assert!(!programs[0].contains("winograd"));
     assert!(programs[1].contains("winograd"));
 }
 

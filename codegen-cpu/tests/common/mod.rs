@@ -77,14 +77,10 @@ impl Builder {
 
     pub fn contract(&mut self, m: &[(AxisId, usize)], n: &[(AxisId, usize)], k: &[(AxisId, usize)]) -> &mut Contract {
         let tiles = |side: &[(AxisId, usize)]| side.iter().map(|&(axis, size)| Tile { axis, size }).collect();
-        self.0.schedule.contract.insert(Contract {
-            m: tiles(m),
-            n: tiles(n),
-            k: tiles(k),
-            pack_a: false,
-            pack_b: false,
-            a_factor: 0,
-        })
+        let (m, n, k) = (tiles(m), tiles(n), tiles(k));
+        let contract = Contract { m, n, k, pack_a: false, pack_b: false, a_factor: 0 };
+        self.0.schedule.contracts.push(contract);
+        self.0.schedule.contracts.last_mut().expect("there is one now")
     }
 }
 

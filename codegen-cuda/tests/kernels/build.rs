@@ -53,7 +53,7 @@ impl Build {
     pub fn contract(&mut self, m: &[AxisId], n: &[AxisId], k: &[AxisId], a_factor: usize) {
         let tiles = |axes: &[AxisId]| axes.iter().map(|&axis| Tile { axis, size: 16 }).collect();
         let (m, n, k) = (tiles(m), tiles(n), tiles(k));
-        self.0.schedule.contract = Some(Contract { m, n, k, pack_a: true, pack_b: true, a_factor });
+        self.0.schedule.contracts = vec![Contract { m, n, k, pack_a: true, pack_b: true, a_factor }];
     }
 
     pub fn body(mut self, body: impl Into<Vec<Statement>>) -> Kernel {

@@ -30,7 +30,7 @@ fn run(kernel: &Kernel, tensors: &mut [Value], batch: usize, precision: Precisio
         match statement {
             Statement::For(axes, body) => launch.for_each(axes, &mut |launch, _| {
                 last += 1;
-                launch.memory.iteration = last;
+                launch.memory.begin(last);
                 launch.block(body)
             })?,
             other => {

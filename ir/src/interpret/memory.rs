@@ -14,6 +14,8 @@ pub(super) const OUTSIDE: u32 = 1;
 pub(super) struct Memory<'a> {
     kernel: &'a Kernel,
     values: &'a mut [Value],
+    /// The scratch tensors, as the iteration at hand has them.
+    scratch: Vec<Value>,
     records: Vec<Vec<Record>>,
     /// The iteration of the outermost loops that runs, from 1.
     pub(super) iteration: u32,
@@ -31,8 +33,8 @@ struct Record {
 impl<'a> Memory<'a> {
     /// The tensors, which must be those that the kernel declares. What it writes starts without values.
     pub(super) fn new(kernel: &'a Kernel, values: &'a mut [Value], batch: usize) -> Result<Self, InterpretError> {
-        if values.len() != kernel.tensors.len() {
-            let (expected, found) = (kernel.tensors.len(), values.len());
+        if values.len() != kernel.arguments().len() {
+            let (expected, found) = (kernel.arguments().len(), values.len());
             return Err(InterpretError::WrongCount { what: "tensors of the kernel".to_owned(), expected, found });
         }
         let mut records = Vec::new();
@@ -44,7 +46,28 @@ impl<'a> Memory<'a> {
             let tracked = if tensor.access == Access::Read { 0 } else { value.data.len() };
             records.push(vec![Record::default(); tracked]);
         }
-        Ok(Memory { kernel, values, records, iteration: 0, in_serial: false })
+        let mut scratch = Vec::new();
+        for tensor in &kernel.tensors[values.len()..] {
+            let shape = tensor.ty.shape.at(batch);
+            let data = vec![UNSET; shape.iter().product()];
+            records.push(vec![Record::default(); data.len()]);
+            scratch.push(Value { dtype: tensor.ty.dtype, shape, data });
+        }
+        Ok(Memory { kernel, values, scratch, records, iteration: 0, in_serial: false })
+    }
+
+    /// The next iteration begins: what the one before has left in scratch memory is nobody's.
+    pub(super) fn begin(&mut self, iteration: u32) {
+        self.iteration = iteration;
+        for (value, records) in self.scratch.iter_mut().zip(&mut self.records[self.values.len()..]) {
+            value.data.fill(UNSET);
+            records.fill(Record::default());
+        }
+    }
+
+    fn value(&self, tensor: TensorId) -> &Value {
+        let at = tensor.0 as usize;
+        self.values.get(at).unwrap_or_else(|| &self.scratch[at - self.values.len()])
     }
 
     /// Whether this iteration may not touch what another, `by`, has touched. A serial loop outside of the others follows them all.
@@ -72,7 +95,9 @@ impl<'a> Memory<'a> {
             return Err(InterpretError::SharedElement { tensor: name(), position });
         }
         record.stored.set(self.iteration);
-        self.values[tensor.0 as usize].data[position] = value.to_element()?;
+        let (at, arguments) = (tensor.0 as usize, self.values.len());
+        let held = if at < arguments { &mut self.values[at] } else { &mut self.scratch[at - arguments] };
+        held.data[position] = value.to_element()?;
         Ok(())
     }
 
@@ -91,13 +116,18 @@ impl<'a> Memory<'a> {
 impl Operands for Memory<'_> {
     fn describe(&self, tensor: TensorId) -> Result<(&str, DType, &[usize]), InterpretError> {
         let declared = self.kernel.tensors.get(tensor.0 as usize).ok_or(InterpretError::UnknownTensor(tensor.0))?;
-        Ok((&declared.name, declared.ty.dtype, &self.values[tensor.0 as usize].shape))
+        Ok((&declared.name, declared.ty.dtype, &self.value(tensor).shape))
     }
 
     fn element(&self, tensor: TensorId, position: usize) -> Result<f64, InterpretError> {
         let declared = self.kernel.tensor(tensor);
         match declared.access {
             Access::Read => {}
+            Access::Scratch => {
+                if self.records[tensor.0 as usize][position].stored.get() != self.iteration {
+                    return Err(InterpretError::Unset { tensor: declared.name.clone(), position });
+                }
+            }
             Access::Write if self.in_serial => {
                 let stored = &self.records[tensor.0 as usize][position].stored;
                 if self.is_foreign(stored) {
@@ -119,6 +149,6 @@ impl Operands for Memory<'_> {
                 }
             }
         }
-        Ok(self.values[tensor.0 as usize].data[position])
+        Ok(self.value(tensor).data[position])
     }
 }

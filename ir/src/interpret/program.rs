@@ -94,12 +94,16 @@ impl<'a> ProgramState<'a> {
 
     fn launch(&mut self, step: &Launch, batch: usize) -> Result<(), InterpretError> {
         let kernel = self.program.kernel(step.kernel);
-        if step.buffers.len() != kernel.tensors.len() {
+        if step.buffers.len() != kernel.arguments().len() {
             let what = format!("buffers for kernel `{}`", kernel.name);
-            return Err(InterpretError::WrongCount { what, expected: kernel.tensors.len(), found: step.buffers.len() });
+            return Err(InterpretError::WrongCount {
+                what,
+                expected: kernel.arguments().len(),
+                found: step.buffers.len(),
+            });
         }
         let buffers: Vec<&Buffer> = step.buffers.iter().map(|&id| self.program.buffer(id)).collect();
-        for (at, tensor) in kernel.tensors.iter().enumerate().filter(|(_, tensor)| tensor.access != Access::Read) {
+        for (at, tensor) in kernel.arguments().iter().enumerate().filter(|(_, tensor)| tensor.access != Access::Read) {
             let written = buffers[at];
             for (_, other) in buffers.iter().enumerate().filter(|(other, _)| *other != at) {
                 let ends = |buffer: &Buffer| buffer.offset + buffer.ty.size_bytes(batch);

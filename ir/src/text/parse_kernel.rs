@@ -268,6 +268,7 @@ fn tensor(cursor: &mut Cursor<'_>, plain: Access) -> Parsed<Tensor> {
         Some("in") if is_named(cursor) => Some(Access::Read),
         Some("out") if is_named(cursor) => Some(Access::Write),
         Some("inout") if is_named(cursor) => Some(Access::Update),
+        Some("scratch") if is_named(cursor) => Some(Access::Scratch),
         _ => None,
     };
     if access.is_some() {

@@ -18,7 +18,7 @@ pub(super) fn parse_schedule(cursor: &mut Cursor<'_>, kernel: &Kernel) -> Parsed
         match word {
             Some("thread") => schedule.thread = axes(cursor, kernel)?,
             Some("grain") => schedule.grain = cursor.integer("a number of items")?,
-            Some("contract") => schedule.contract = Some(contract(cursor, kernel)?),
+            Some("contract") => schedule.contracts.push(contract(cursor, kernel)?),
             Some("vector") => schedule.vector = vectors(cursor, kernel)?,
             _ => schedule.unroll = axes(cursor, kernel)?,
         }

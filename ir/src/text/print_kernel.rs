@@ -65,6 +65,7 @@ impl Printer<'_> {
                     Access::Read => "in ",
                     Access::Write => "out ",
                     Access::Update => "inout ",
+                    Access::Scratch => "scratch ",
                 };
                 format!("{access}{}: {}", word_text(&tensor.name), tensor.ty)
             }))
@@ -167,7 +168,7 @@ fn locals_line(kernel: &Kernel) -> Option<String> {
 
 /// ` thread(n) grain(1) vector(ow:4) ...`, with what is not the default.
 fn schedule_text(kernel: &Kernel, names: &Names) -> String {
-    let Schedule { thread, grain, vector, unroll, contract } = &kernel.schedule;
+    let Schedule { thread, grain, vector, unroll, contracts } = &kernel.schedule;
     let axes = |axes: &[AxisId]| axes.iter().map(|&axis| names.axis(axis)).collect::<Vec<_>>().join(" ");
     let mut text = String::new();
     if !thread.is_empty() {
@@ -176,7 +177,7 @@ fn schedule_text(kernel: &Kernel, names: &Names) -> String {
     if *grain != 0 {
         text += &format!(" grain({grain})");
     }
-    if let Some(contract) = contract {
+    for contract in contracts {
         text += &format!(" contract({})", contract_text(kernel, names, contract));
     }
     if !vector.is_empty() {

@@ -2,9 +2,9 @@
 //! update in place reads no element that another iteration writes. What serial loops store belongs to the iterations around them.
 
 use super::access::{Accesses, Stored};
-use super::{Bound, Ranges, Report};
+use super::{Bound, Ranges, Report, scratch};
 use crate::kernel::{Access, Kernel};
-use crate::text::{Names, index_text, load_text};
+use crate::text::{Names, index_text, lines_before_body, load_text};
 use crate::{Atom, AxisId, Code, Dim, Index, Place};
 
 /// Reports on a kernel that is well formed otherwise.
@@ -46,7 +46,13 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
         if let Some(message) = outside(&format!("the store to `{}`", tensor.name), store.index, &tensor.ty.shape) {
             report.add(store.line, Code::IndexOutOfBounds, message, place);
         }
-        let missing = store.fors().iter().find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
+        // Each iteration of the shared loops has scratch memory of its own.
+        let shared = kernel.stages().filter(|_| tensor.access == Access::Scratch).map_or(0, |(axes, _)| axes.len());
+        let missing = store
+            .fors()
+            .iter()
+            .skip(shared)
+            .find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
         if let Some(axis) = missing {
             let name = &kernel.axis(*axis).name;
             let message = format!("no two iterations store one element: the index does not name the axis `{name}`");
@@ -92,6 +98,8 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
             report.add(last.line, Code::BadKernel, message, place);
         }
     }
+    // The first line of a body whose one statement is a `for` is that loop's.
+    scratch::check(kernel, &accesses, lines_before_body(kernel) + 1, place, report);
 }
 
 /// An axis of the `for`s around a serial store that is not, alone, one and the same index of every access to the tensor.
@@ -105,7 +113,7 @@ fn shared_axis(kernel: &Kernel, accesses: &Accesses<'_>, store: &Stored<'_>) -> 
 
 /// How often loops over these axes run, if the limits of split axes let that be told: the pair of `p` and `i in 8 while 8*p + i < 28` runs
 /// 28 times.
-fn iterations(kernel: &Kernel, axes: &[AxisId]) -> Option<Dim> {
+pub(super) fn iterations(kernel: &Kernel, axes: &[AxisId]) -> Option<Dim> {
     let mut count = Dim::ONE;
     let mut merged = Vec::new();
     for &axis in axes {

@@ -53,7 +53,7 @@ pub(super) fn unknown_id(kernel: &Kernel) -> Option<String> {
     });
     let schedule = &kernel.schedule;
     let vector = schedule.vector.iter().map(|vector| vector.axis);
-    let contract = schedule.contract.iter().flat_map(|c| c.m.iter().chain(&c.n).chain(&c.k)).map(|tile| tile.axis);
+    let contract = schedule.contracts.iter().flat_map(|c| c.m.iter().chain(&c.n).chain(&c.k)).map(|tile| tile.axis);
     let scheduled = schedule.thread.iter().chain(&schedule.unroll).copied().chain(vector).chain(contract);
     scheduled.for_each(|axis| check("axis", axis.0, axes));
     unknown

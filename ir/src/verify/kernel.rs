@@ -77,6 +77,9 @@ impl Checker<'_, '_> {
         if !kernel.tensors.iter().map(|tensor| tensor.access).is_sorted_by_key(|access| !is_read(access)) {
             self.add(1, Code::BadKernel, "tensors that are only read come first".to_owned());
         }
+        if !kernel.tensors.iter().map(|tensor| tensor.access).is_sorted_by_key(|access| access == Access::Scratch) {
+            self.add(1, Code::BadKernel, "scratch tensors come last".to_owned());
+        }
     }
 
     fn block(&mut self, statements: &[Statement]) {

@@ -11,6 +11,7 @@ mod kernel;
 mod program;
 mod range;
 mod schedule;
+mod scratch;
 mod strides;
 mod types;
 

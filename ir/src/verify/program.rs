@@ -210,7 +210,7 @@ fn is_in_place(program: &Program, first: usize, second: usize) -> bool {
 
 fn check_launch(program: &Program, launch: &Launch) -> Result<(), String> {
     let kernel = program.kernel(launch.kernel);
-    let (wanted, found) = (kernel.tensors.len(), launch.buffers.len());
+    let (wanted, found) = (kernel.arguments().len(), launch.buffers.len());
     if wanted != found {
         return Err(format!("`{}` takes {wanted} buffers, found {found}", kernel.name));
     }

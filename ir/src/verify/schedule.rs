@@ -11,8 +11,9 @@ const MAX_LANES: usize = 64;
 
 /// Reports on the schedule's line.
 pub(super) fn check(kernel: &Kernel, line: u32, place: &Place, report: &mut Report) {
-    let checks = [threads(kernel), contraction(kernel), vectors(kernel), unrolled(kernel)];
-    for message in checks.into_iter().filter_map(Result::err) {
+    let contractions = kernel.schedule.contracts.iter().map(|contract| contraction(kernel, contract));
+    let checks = [threads(kernel), vectors(kernel), unrolled(kernel)];
+    for message in contractions.chain(checks).filter_map(Result::err) {
         report.add(line, Code::BadSchedule, message, place);
     }
 }
@@ -66,9 +67,8 @@ fn is_innermost(kernel: &Kernel, statements: &[Statement], axis: AxisId) -> bool
     statements.iter().any(|statement| match statement {
         Statement::Reduce { axes, .. } => axes.last() == Some(&axis),
         Statement::For(axes, body) => {
-            let contract = kernel.schedule.contract.as_ref();
-            let is_tile =
-                contract.is_some_and(|c| c.n.last().is_some_and(|tile| tile.axis == axis)) && axes.contains(&axis);
+            let mut contracts = kernel.schedule.contracts.iter();
+            let is_tile = contracts.any(|c| c.n.last().is_some_and(|tile| tile.axis == axis)) && axes.contains(&axis);
             let holds_serial = body.iter().any(|statement| matches!(statement, Statement::Serial(..)));
             let is_last = axes.last() == Some(&axis) && (holds_serial || !body.iter().any(is_loop));
             is_tile || is_last || is_innermost(kernel, body, axis)
@@ -96,8 +96,7 @@ fn unrolled(kernel: &Kernel) -> Checked {
     Ok(())
 }
 
-fn contraction(kernel: &Kernel) -> Checked {
-    let Some(contract) = &kernel.schedule.contract else { return Ok(()) };
+fn contraction(kernel: &Kernel, contract: &Contract) -> Checked {
     let k: Vec<AxisId> = contract.k.iter().map(|tile| tile.axis).collect();
     let Some((axes, value, epilogue)) = find_contraction(&kernel.body, &k) else {
         return Err("`k` has all axes of the one sum that a `for` begins with".to_owned());
@@ -106,13 +105,17 @@ fn contraction(kernel: &Kernel) -> Checked {
         "the epilogue of a contraction has no loops".to_owned()
     })?;
     let tiles = || contract.m.iter().chain(&contract.n).chain(&contract.k);
+    let parts = |c: &Contract| [c.m.clone(), c.n.clone(), c.k.clone()].concat();
+    let elsewhere = kernel.schedule.contracts.iter().filter(|other| !std::ptr::eq(*other, contract)).flat_map(parts);
+    let elsewhere: Vec<AxisId> = elsewhere.map(|tile| tile.axis).collect();
     for tile in tiles() {
         let held = kernel.axis(tile.axis);
         let most = held.extent.as_fixed().unwrap_or(usize::MAX);
         require((1..=most).contains(&tile.size), || {
             format!("a tile has from 1 to {} positions of `{}`, found {}", held.extent, held.name, tile.size)
         })?;
-        require(tiles().filter(|other| other.axis == tile.axis).count() == 1, || {
+        let parts = tiles().filter(|other| other.axis == tile.axis).count();
+        require(parts == 1 && !elsewhere.contains(&tile.axis), || {
             format!("an axis is one of m, n and k: `{}` is more", held.name)
         })?;
     }

@@ -233,13 +233,15 @@ fn schedule(kernel: &Kernel, random: &mut Random) -> Schedule {
         grain: random.below(3),
         vector: axes(random).into_iter().map(|axis| Vector { axis, lanes: 1 << random.below(4) }).collect(),
         unroll: axes(random),
-        contract: random.chance(30).then(|| Contract {
-            m: tiles(random),
-            n: tiles(random),
-            k: tiles(random),
-            pack_a: random.chance(50),
-            pack_b: random.chance(50),
-            a_factor: random.below(2),
-        }),
+        contracts: (0..random.below(3))
+            .map(|_| Contract {
+                m: tiles(random),
+                n: tiles(random),
+                k: tiles(random),
+                pack_a: random.chance(50),
+                pack_b: random.chance(50),
+                a_factor: random.below(2),
+            })
+            .collect(),
     }
 }

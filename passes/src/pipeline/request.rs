@@ -37,6 +37,8 @@ pub struct Request {
     pub selection: Selection,
     /// The most that the arena may have. What does not fit is computed again instead of kept.
     pub peak_memory: Option<PeakMemory>,
+    /// Whether kernels hand each other everything through the arena, because the target's threads have no memory that keeps a strip.
+    pub stores_strips: bool,
 }
 
 /// An entry point to compile.

@@ -27,10 +27,12 @@ mod copies;
 mod cut;
 mod flow;
 mod phases;
+mod scores;
 
 use kiln_ir::{Graph, Kind, ValueId};
 
 use phases::Phases;
+pub use scores::run as recompute_scores;
 
 /// What may be computed a second time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

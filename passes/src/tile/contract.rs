@@ -38,6 +38,15 @@ const MIN_ITEMS: usize = 16;
 
 /// Gives a kernel a contraction schedule, if it is one.
 pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
+    schedule(kernel, max_batch, true)
+}
+
+/// The same of a stage, whose threads divide the loops around it.
+pub fn stage(kernel: &mut Kernel, max_batch: usize) -> bool {
+    schedule(kernel, max_batch, false)
+}
+
+fn schedule(kernel: &mut Kernel, max_batch: usize, divides: bool) -> bool {
     let Some(mut roles) = roles(kernel, max_batch) else { return false };
     along_memory(kernel, &mut roles, max_batch);
     let count = |kernel: &Kernel, axes: &[AxisId]| -> usize {
@@ -58,8 +67,8 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         None => true,
     };
 
-    let mut thread = roles.outer.clone();
-    if count(kernel, &thread) < MIN_ITEMS {
+    let mut thread = if divides { roles.outer.clone() } else { Vec::new() };
+    if divides && count(kernel, &thread) < MIN_ITEMS {
         thread = divide(kernel, &mut roles, thread, pack_b, rows > columns);
     }
     let row_thread = thread.len() == 1 && roles.rows.contains(&thread[0]);
@@ -100,7 +109,7 @@ pub fn run(kernel: &mut Kernel, max_batch: usize) -> bool {
         *axes = order;
     }
     kernel.schedule.thread = thread;
-    kernel.schedule.contract = Some(Contract { m, n, k, pack_a, pack_b, a_factor: roles.a_factor });
+    kernel.schedule.contracts = vec![Contract { m, n, k, pack_a, pack_b, a_factor: roles.a_factor }];
     true
 }
 

@@ -24,6 +24,7 @@ mod phases;
 pub(crate) mod rewrite;
 mod roles;
 mod split_reduction;
+mod stages;
 mod threads;
 mod windows;
 
@@ -64,6 +65,11 @@ const MAX_UNROLL: usize = 16;
 pub fn run(steps: &mut Steps) {
     split_reduction::run(steps);
     for at in 0..steps.steps.len() {
+        if steps.steps[at].kernel.stages().is_some() {
+            stages::run(&mut steps.steps[at].kernel, steps.max_batch);
+            rewrite::renumber_axes(&mut steps.steps[at].kernel);
+            continue;
+        }
         phases::run(&mut steps.steps[at].kernel);
         windows::run(&mut steps.steps[at].kernel);
         divisions::run(&mut steps.steps[at].kernel);

@@ -49,7 +49,7 @@ pub fn renumber_axes(kernel: &mut Kernel) {
     let schedule = &mut kernel.schedule;
     schedule.thread.iter_mut().chain(&mut schedule.unroll).for_each(|axis| *axis = number(*axis));
     schedule.vector.iter_mut().for_each(|vector| vector.axis = number(vector.axis));
-    if let Some(contract) = &mut schedule.contract {
+    for contract in &mut schedule.contracts {
         let tiles = contract.m.iter_mut().chain(&mut contract.n).chain(&mut contract.k);
         tiles.for_each(|tile| tile.axis = number(tile.axis));
     }

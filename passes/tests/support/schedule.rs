@@ -41,7 +41,7 @@ pub fn require_legal(program: &Program) {
 }
 
 fn contract(kernel: &Kernel) {
-    let Some(contract) = &kernel.schedule.contract else { return };
+    let Some(contract) = kernel.schedule.contracts.first() else { return };
     let [Statement::For(axes, inner)] = kernel.body.as_slice() else { panic!("not one loop:\n{kernel}") };
     let Some(Statement::Reduce { axes: summed, lets, results }) = inner.first() else { panic!("no sum:\n{kernel}") };
     assert!(lets.is_empty() && results.len() == 1, "{kernel}");

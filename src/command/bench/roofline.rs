@@ -42,7 +42,7 @@ pub(super) fn timed(
             name: kernel.name.clone(),
             place: launch.place.to_string(),
             time_ns: times[STEPS / 2] as f64,
-            is_contraction: kernel.schedule.contract.is_some(),
+            is_contraction: !kernel.schedule.contracts.is_empty(),
             flops: cost.flops,
             bytes: cost.bytes,
         }
