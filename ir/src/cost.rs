@@ -20,7 +20,7 @@ impl Kernel {
             let once = (tensor.ty.shape.count().at(batch) * tensor.ty.dtype.size_bytes()) as f64;
             if tensor.access == Access::Update { 2.0 * once } else { once }
         };
-        Cost { flops: flops(self, &self.body, batch), bytes: self.tensors.iter().map(bytes).sum() }
+        Cost { flops: flops(self, &self.body, batch), bytes: self.arguments().iter().map(bytes).sum() }
     }
 }
 
