@@ -279,12 +279,14 @@ fn tiles_that_leave_rows_unevenly_spaced() {
 
 #[test]
 fn what_stays_in_place_takes_no_scratch() {
-    let mut held = matmul(DType::F32, 8.into(), 16, 16.into(), false, false);
-    let [i, j, p] = held.axes;
-    held.k.contract(&[(i, 8)], &[(j, 16)], &[(p, 16)]);
-    assert_eq!(scratch_bytes(&held.k.0), 0, "operands and output are used where they lie");
-    held.k.contract(&[(i, 8)], &[(j, 16)], &[(p, 16)]).pack_b = true;
-    assert_eq!(scratch_bytes(&held.k.0), 16 * 32 * 4, "a panel has 32 columns");
+    let scratch = |pack_b: bool| {
+        let mut held = matmul(DType::F32, 8.into(), 16, 16.into(), false, false);
+        let [i, j, p] = held.axes;
+        held.k.contract(&[(i, 8)], &[(j, 16)], &[(p, 16)]).pack_b = pack_b;
+        scratch_bytes(&held.k.0)
+    };
+    assert_eq!(scratch(false), 0, "operands and output are used where they lie");
+    assert_eq!(scratch(true), 16 * 32 * 4, "a panel has 32 columns");
 }
 
 #[test]
