@@ -120,7 +120,7 @@ pub fn noise(count: usize, seed: u64) -> Vec<f64> {
 
 /// Values for every tensor that the kernel reads: noise in floats, small numbers in the rest.
 pub fn inputs(kernel: &Kernel, batch: usize) -> Vec<Value> {
-    let tensors = kernel.tensors.iter().enumerate();
+    let tensors = kernel.arguments().iter().enumerate();
     let values = tensors.map(|(at, tensor)| {
         let shape = tensor.ty.shape.at(batch);
         let count = shape.iter().product();
