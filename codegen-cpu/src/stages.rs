@@ -5,8 +5,10 @@
 //! that are not in use in one stage share their place. A stage whose result takes the place of an operand, element by element, does so.
 
 use cranelift_codegen::ir::Value;
-use kiln_ir::kernel::{Access, Kernel, Statement};
-use kiln_ir::{Expr, Index, TensorId};
+use kiln_ir::TensorId;
+use kiln_ir::kernel::{Kernel, Statement};
+use kiln_ir::statements::{for_each_load, for_each_store, with_tensors};
+use kiln_ir::verify::can_share;
 
 use crate::contract::{self, Form, Laid, Plan, Stage, Stages};
 use crate::emit::Emitter;
@@ -101,147 +103,25 @@ fn placed(held: &[Held]) -> (Vec<usize>, usize) {
     (offsets, end)
 }
 
-/// Lets a stage store over an operand that no later stage loads, where it loads each element of it only for the one that it stores there.
+/// Lets a stage store over scratch memory that it is the last to load, where the planner would let a kernel do so.
 fn in_place(mut kernel: Kernel) -> Kernel {
-    let is_scratch = |kernel: &Kernel, id: TensorId| kernel.tensor(id).access == Access::Scratch;
-    let count = kernel.stages().map_or(0, |(_, stages)| stages.len());
-    for at in 0..count {
-        let Some((_, stages)) = kernel.stages() else { break };
-        let mut found = None;
-        for_each_store(&stages[at], &mut |written, index| {
-            let fits = |read: &TensorId| {
-                *read != written
-                    && is_scratch(&kernel, *read)
-                    && kernel.tensor(*read).ty == kernel.tensor(written).ty
-                    && !stages[at + 1..].iter().any(|stage| touches(stage, *read))
-                    && loads_only(&stages[at], *read, written, index)
-            };
-            let all = (0..kernel.tensors.len() as u32).map(TensorId);
-            if found.is_none() && is_scratch(&kernel, written) {
-                found = all.into_iter().find(fits).map(|read| (read, written));
-            }
-        });
-        if let Some((read, written)) = found {
-            kernel.body = with_tensor(&kernel.body, written, read);
+    let scratch: Vec<TensorId> =
+        (kernel.arguments().len()..kernel.tensors.len()).map(|at| TensorId(at as u32)).collect();
+    for &written in &scratch {
+        let operand = scratch.iter().copied().find(|&read| read != written && can_share(&kernel, read, written));
+        if let Some(read) = operand {
+            kernel.body = with_tensors(kernel.body, &|id| if id == written { read } else { id });
         }
     }
     kernel
 }
 
-/// Whether a stage loads elements of one tensor at the very index at which it stores another, in the same or an outer block before, and perhaps in
-/// sums that come before.
-fn loads_only(stage: &Statement, read: TensorId, written: TensorId, index: &[Index]) -> bool {
-    let Statement::For(_, body) = stage else { return false };
-    // The store is the last statement that touches either; what came before may load rows that nothing has overwritten yet.
-    let row = |statement: &Statement| match statement {
-        Statement::Let(..) | Statement::Store { .. } => true,
-        Statement::For(axes, inner) => {
-            let flat = inner.iter().all(|s| matches!(s, Statement::Let(..) | Statement::Store { .. }));
-            let stored = inner.iter().position(|s| touches_store(s, written)).unwrap_or(0);
-            let late = inner[stored + 1..].iter().any(|s| touches(s, read));
-            flat && !late && axes.iter().all(|axis| names(index, *axis))
-        }
-        Statement::Reduce { .. } | Statement::Serial(..) => false,
-    };
-    let at = body.iter().position(|statement| touches_store(statement, written));
-    let Some(at) = at.filter(|&at| row(&body[at]) && !body[at + 1..].iter().any(|s| touches(s, read))) else {
-        return false;
-    };
-    // Rows are apart: each axis of the stage is an index of its own.
-    let Statement::For(shared, _) = stage else { return false };
-    let apart = |index: &[Index]| shared.iter().all(|&axis| index.iter().any(|i| i.as_axis() == Some(axis)));
-    let same_rows = |other: &[Index]| {
-        apart(other)
-            && shared.iter().all(|&axis| {
-                other.iter().zip(index).any(|(a, b)| a.as_axis() == Some(axis) && b.as_axis() == Some(axis))
-            })
-    };
-    let mut fits = apart(index);
-    for (place, statement) in body.iter().enumerate() {
-        for_each_load(statement, &mut |tensor, other| {
-            if tensor == read {
-                fits &= if place == at { other == index } else { same_rows(other) };
-            }
-        });
-    }
-    fits
-}
-
-fn names(index: &[Index], axis: kiln_ir::AxisId) -> bool {
-    index.iter().any(|component| component.as_axis() == Some(axis))
-}
-
-fn touches_store(statement: &Statement, tensor: TensorId) -> bool {
-    let mut found = false;
-    for_each_store(statement, &mut |held, _| found |= held == tensor);
+/// Whether a stage loads or stores a tensor.
+fn touches(stage: &Statement, tensor: TensorId) -> bool {
+    let (stage, mut found) = (std::slice::from_ref(stage), false);
+    for_each_store(stage, &mut |stored, _| found |= stored == tensor);
+    for_each_load(stage, &mut |load| found |= load.tensor == tensor);
     found
-}
-
-fn touches(statement: &Statement, tensor: TensorId) -> bool {
-    let mut found = touches_store(statement, tensor);
-    for_each_load(statement, &mut |held, _| found |= held == tensor);
-    found
-}
-
-fn for_each_store<'s>(statement: &'s Statement, visit: &mut dyn FnMut(TensorId, &'s [Index])) {
-    match statement {
-        Statement::Store { tensor, index, .. } => visit(*tensor, index),
-        Statement::For(_, body) | Statement::Serial(_, body) => body.iter().for_each(|s| for_each_store(s, visit)),
-        Statement::Let(..) | Statement::Reduce { .. } => {}
-    }
-}
-
-fn for_each_load(statement: &Statement, visit: &mut dyn FnMut(TensorId, &[Index])) {
-    let mut note = |expr: &Expr| {
-        expr.for_each(&mut |x| {
-            if let Expr::Load(load) = x {
-                visit(load.tensor, &load.index);
-            }
-        });
-    };
-    match statement {
-        Statement::Let(_, value) => note(value),
-        Statement::Store { index, value, .. } => {
-            index.iter().for_each(|component| component.for_each_value(&mut note));
-            note(value);
-        }
-        Statement::Reduce { lets, results, .. } => {
-            lets.iter().for_each(|(_, value)| note(value));
-            results.iter().for_each(|result| note(&result.value));
-        }
-        Statement::For(_, body) | Statement::Serial(_, body) => body.iter().for_each(|s| for_each_load(s, visit)),
-    }
-}
-
-/// The statements with one tensor in the place of another.
-fn with_tensor(statements: &[Statement], from: TensorId, to: TensorId) -> Vec<Statement> {
-    fn expr(value: &Expr, from: TensorId, to: TensorId) -> Expr {
-        let value = value.map_operands(&mut |x| expr(x, from, to));
-        match value {
-            Expr::Load(mut load) if load.tensor == from => {
-                load.tensor = to;
-                Expr::Load(load)
-            }
-            other => other,
-        }
-    }
-    let mapped = |statement: &Statement| match statement {
-        Statement::Let(local, value) => Statement::Let(*local, expr(value, from, to)),
-        Statement::For(axes, body) => Statement::For(axes.clone(), with_tensor(body, from, to)),
-        Statement::Serial(axes, body) => Statement::Serial(axes.clone(), with_tensor(body, from, to)),
-        Statement::Reduce { axes, lets, results } => {
-            let lets = lets.iter().map(|(local, value)| (*local, expr(value, from, to))).collect();
-            let mut results = results.clone();
-            results.iter_mut().for_each(|result| result.value = expr(&result.value, from, to));
-            Statement::Reduce { axes: axes.clone(), lets, results }
-        }
-        Statement::Store { tensor, index, value } => Statement::Store {
-            tensor: if *tensor == from { to } else { *tensor },
-            index: index.clone(),
-            value: expr(value, from, to),
-        },
-    };
-    statements.iter().map(mapped).collect()
 }
 
 impl Emitter<'_> {

@@ -252,6 +252,14 @@ impl Kernel {
         }
     }
 
+    /// The axes of which each iteration has this tensor for itself: those around the stages, of scratch memory.
+    pub fn private_axes(&self, tensor: TensorId) -> &[AxisId] {
+        match self.stages() {
+            Some((axes, _)) if self.tensor(tensor).access == Access::Scratch => axes,
+            _ => &[],
+        }
+    }
+
     /// The number of items that threads divide.
     pub fn items(&self) -> Dim {
         self.schedule

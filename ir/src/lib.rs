@@ -24,6 +24,7 @@ pub mod ops;
 mod place;
 pub mod program;
 mod shape;
+pub mod statements;
 pub mod text;
 pub mod update;
 pub mod verify;

@@ -1,10 +1,10 @@
 //! Makes a kernel write over one of the tensors that it reads.
 
 use kiln_ir::kernel::{Access, Kernel, Local, Statement};
+use kiln_ir::statements;
 use kiln_ir::{Expr, Index, Load, LocalId, TensorId};
 
 use crate::lower::tidy;
-use crate::statements;
 
 /// The kernel with `read` and `written` as one tensor, updated in place and named as `read`. `None` where an element is read anywhere but
 /// beside the statement that overwrites it. The place of `read` in the list of tensors goes.

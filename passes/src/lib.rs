@@ -36,5 +36,4 @@ mod bounds;
 mod in_place;
 pub mod program;
 mod rewrite;
-mod statements;
 pub mod steps;

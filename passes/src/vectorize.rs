@@ -19,9 +19,9 @@
 //! [`Schedule::vector`]: kiln_ir::kernel::Schedule
 
 use kiln_ir::kernel::{Contract, Kernel, Statement, Vector};
+use kiln_ir::statements::{for_each_load, for_each_store, has_serial};
 use kiln_ir::{AxisId, DType, Expr, Index, TensorId};
 
-use crate::statements::{for_each_load, for_each_store, has_serial};
 use crate::steps::Steps;
 use crate::tile::{axes_of, stride};
 

@@ -66,6 +66,7 @@ pub fn can_share(kernel: &Kernel, read: TensorId, written: TensorId) -> bool {
     }
     let mut loads = accesses.loads.iter().filter(|loaded| loaded.load.tensor == read);
     kernel.tensor(read).ty == kernel.tensor(written).ty
+        && kernel.private_axes(read) == kernel.private_axes(written)
         && loads.all(|loaded| loaded.line <= store.line && loaded.is_own(kernel, store))
 }
 
@@ -77,7 +78,7 @@ impl Loaded {
             return true;
         }
         let count = self.axes.iter().zip(&store.axes).take_while(|(a, b)| a == b).count();
-        let shared = &self.axes[..count];
+        let shared = &self.axes[kernel.private_axes(store.tensor).len().min(count)..count];
         let in_common = self.load.index.iter().zip(store.index).filter(|(a, b)| a == b && names_only(a, shared));
         let common: Vec<&Index> = in_common.map(|(index, _)| index).collect();
         shared.iter().all(|axis| {

@@ -46,13 +46,9 @@ pub(super) fn check(kernel: &Kernel, place: &Place, report: &mut Report) {
         if let Some(message) = outside(&format!("the store to `{}`", tensor.name), store.index, &tensor.ty.shape) {
             report.add(store.line, Code::IndexOutOfBounds, message, place);
         }
-        // Each iteration of the shared loops has scratch memory of its own.
-        let shared = kernel.stages().filter(|_| tensor.access == Access::Scratch).map_or(0, |(axes, _)| axes.len());
-        let missing = store
-            .fors()
-            .iter()
-            .skip(shared)
-            .find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
+        let private = kernel.private_axes(store.tensor).len();
+        let mut fors = store.fors().iter().skip(private);
+        let missing = fors.find(|axis| kernel.axis(**axis).extent != Dim::ONE && !store.names(**axis));
         if let Some(axis) = missing {
             let name = &kernel.axis(*axis).name;
             let message = format!("no two iterations store one element: the index does not name the axis `{name}`");

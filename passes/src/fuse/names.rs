@@ -90,6 +90,15 @@ pub fn of_kernel(graph: &Graph, members: &[ValueId]) -> String {
     if name.starts_with(|c: char| c.is_ascii_digit()) { format!("k{name}") } else { name }
 }
 
+/// A name that is not taken: this one, or with the first number that is free.
+pub(crate) fn free(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
+    if !taken(name) {
+        return name.to_owned();
+    }
+    let numbered = |number: u32| format!("{name}_{number}");
+    (2..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names")
+}
+
 /// The name, with a number if it is taken.
 pub fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
     let numbered = |number: usize| if number == 1 { name.clone() } else { format!("{name}_{number}") };

@@ -11,13 +11,13 @@
 use std::collections::BTreeSet;
 
 use kiln_ir::kernel::{Axis, Statement};
+use kiln_ir::statements::{for_each_load, for_each_store, substitute_locals};
 use kiln_ir::{AxisId, Block, Dim, Element, Expr, Index, LocalId, TensorId, ValueId};
 
 use super::axis_names;
 use super::emit::Emitter;
 use super::values::Formula;
 use crate::fuse::facts;
-use crate::statements::{for_each_load, for_each_store, substitute_locals};
 
 /// More elements than this stay in different lines, which push each other out of the first cache where they are far apart.
 const MOST_STORES: usize = 8;

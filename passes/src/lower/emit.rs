@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Access, Axis, Kernel, Local, Reduction, Schedule, Statement, Tensor};
+use kiln_ir::statements;
 use kiln_ir::{AxisId, DType, Dim, Expr, Index, Kind, LocalId, Monoid, TensorId, Type, ValueId};
 
 use super::context::Context;
 use super::{axis_names, hoist, tidy};
 use crate::fuse::domain::Domain;
 use crate::fuse::facts;
-use crate::statements;
+use crate::fuse::names::free;
 
 /// A kernel, and the values behind its tensors.
 pub struct Emitted {
@@ -269,7 +270,7 @@ impl<'a> Emitter<'a> {
     }
 
     pub(super) fn axis(&mut self, name: &str, extent: Dim) -> AxisId {
-        let name = free_name(name, &|name| self.axes.iter().any(|axis| axis.name == name));
+        let name = free(name, &|name| self.axes.iter().any(|axis| axis.name == name));
         self.axes.push(Axis { name, extent, limit: None });
         AxisId(self.axes.len() as u32 - 1)
     }
@@ -277,7 +278,7 @@ impl<'a> Emitter<'a> {
     pub(super) fn local(&mut self, name: &str, dtype: DType) -> LocalId {
         let taken =
             |name: &str| self.names.contains(name) || self.tensors.iter().any(|(_, tensor)| tensor.name == name);
-        let name = free_name(name, &taken);
+        let name = free(name, &taken);
         self.names.insert(name.clone());
         self.locals.push(Local { name, dtype });
         LocalId(self.locals.len() as u32 - 1)
@@ -298,16 +299,8 @@ impl<'a> Emitter<'a> {
             return TensorId(at as u32);
         }
         let taken = |name: &str| self.tensors.iter().any(|(_, tensor)| tensor.name == name);
-        let name = free_name(self.cx.graph.name_of(value), &taken);
+        let name = free(self.cx.graph.name_of(value), &taken);
         self.tensors.push((value, Tensor { name, ty, access }));
         TensorId(self.tensors.len() as u32 - 1)
     }
-}
-
-fn free_name(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
-    if !taken(name) {
-        return name.to_owned();
-    }
-    let numbered = |number: u32| format!("{name}_{number}");
-    (2..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names")
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Access, Kernel, Local, Statement};
+use kiln_ir::statements::map_exprs;
 use kiln_ir::{AxisId, DType, Expr, LocalId};
 
 use super::tidy;
-use crate::statements::map_exprs;
 use crate::tile::rewrite::axes_of;
 
 /// Hoists into the shared loops, never out of them.

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Kernel, Local, Reduction, Statement};
+use kiln_ir::statements::{map_exprs, substitute_locals};
 use kiln_ir::{AxisId, Expr, LocalId, TensorId};
-
-use crate::statements::{map_exprs, substitute_locals};
 
 /// Tidies the whole loop tree and renumbers its locals.
 pub fn run(kernel: &mut Kernel) {

@@ -107,17 +107,17 @@ impl Problem {
             given(name, Role::Data, &[vec![Dim::BATCH], shape.to_vec()].concat())
         };
         let operands = match self.direction {
-            Direction::Forward => [Some(images("x", self.channels, self.input)), None],
-            Direction::Input => [Some(images("g", self.outputs, self.output)), None],
+            Direction::Forward => vec![images("x", self.channels, self.input)],
+            Direction::Input => vec![images("g", self.outputs, self.output)],
             Direction::Weight => {
-                [Some(images("x", self.channels, self.input)), Some(images("g", self.outputs, self.output))]
+                vec![images("x", self.channels, self.input), images("g", self.outputs, self.output)]
             }
         };
         let taps = [self.outputs, self.channels, WINOGRAD_TAPS, WINOGRAD_TAPS].map(Dim::fixed);
         let weight = (self.direction != Direction::Weight).then(|| given("w", Role::Frozen, &taps));
         builder.hint = Problem::AROUND.to_owned();
-        let operands =
-            operands.map(|images| images.map(|images| builder.emit(Sum { axes: vec![1], keep: false }, &[images])));
+        let stored = operands.into_iter().map(|images| builder.emit(Sum { axes: vec![1], keep: false }, &[images]));
+        let operands: Vec<_> = stored.chain(weight).collect();
         builder.hint = "convolution".to_owned();
         let (stride, padding, dilation) = (self.stride.to_vec(), self.padding.to_vec(), vec![1; 2]);
         let op = match self.direction {
@@ -129,23 +129,11 @@ impl Problem {
                 Op::from(ConvWeightGrad { stride, padding, dilation, groups: 1, kernel: vec![WINOGRAD_TAPS; 2] })
             }
         };
-        let operands: Vec<_> = operands.into_iter().flatten().chain(weight).collect();
         let result = builder.emit(op, &operands);
         builder.hint = Problem::AROUND.to_owned();
         let sum = builder.emit(Sum { axes: vec![2, 3], keep: false }, &[result]);
         graph.add_output("prediction", sum);
         graph
-    }
-
-    /// The elements of each input of [`Problem::graph`].
-    pub fn data(&self) -> Vec<usize> {
-        let images = |channels: usize, [rows, columns]: [usize; 2]| 2 * self.samples * channels * rows * columns;
-        let (input, output) = (images(self.channels, self.input), images(self.outputs, self.output));
-        match self.direction {
-            Direction::Forward => vec![input],
-            Direction::Input => vec![output],
-            Direction::Weight => vec![input, output],
-        }
     }
 
     /// How the names of the kernels begin that are not of the convolution.

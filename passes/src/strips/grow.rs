@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_ir::kernel::{Access, Kernel, Statement};
+use kiln_ir::statements::{for_each_load, for_each_store, has_serial};
 use kiln_ir::{AxisId, Index, TensorId};
 
 use super::Product;
-use crate::statements::{for_each_load, for_each_store, has_serial};
 use crate::steps::Steps;
 
 /// Kernels that become one.

@@ -73,7 +73,7 @@ fn joined(steps: &Steps, group: &Group, order: &[usize]) -> Step {
     let renumber = |id: TensorId| {
         TensorId(sorted.iter().position(|&at| at == id.0 as usize).expect("every tensor is in the order") as u32)
     };
-    let stages = crate::statements::with_tensors(stages, &renumber);
+    let stages = kiln_ir::statements::with_tensors(stages, &renumber);
     let tensors: Vec<Tensor> = sorted.iter().map(|&at| join.tensors[at].1.clone()).collect();
     let is_argument = |at: &&usize| join.tensors[**at].1.access != Access::Scratch;
     let slots = sorted.iter().filter(is_argument).map(|&at| join.tensors[at].0).collect();
@@ -131,7 +131,7 @@ impl<'g> Join<'g> {
             let taken = |name: &str| {
                 self.locals.iter().any(|local| local.name == name) || self.tensors.iter().any(|(_, t)| t.name == name)
             };
-            let name = free_name(&local.name, &taken);
+            let name = names::free(&local.name, &taken);
             self.locals.push(Local { name, dtype: local.dtype });
         }
         let to = Renumbering { tensors, dropped, axes, locals: first };
@@ -142,7 +142,7 @@ impl<'g> Join<'g> {
     }
 
     fn axis(&mut self, axis: Axis) -> AxisId {
-        let name = free_name(&axis.name, &|name| self.axes.iter().any(|held| held.name == name));
+        let name = names::free(&axis.name, &|name| self.axes.iter().any(|held| held.name == name));
         self.axes.push(Axis { name, ..axis });
         AxisId(self.axes.len() as u32 - 1)
     }
@@ -161,7 +161,7 @@ impl<'g> Join<'g> {
         let taken = |name: &str| {
             self.tensors.iter().any(|(_, held)| held.name == name) || self.locals.iter().any(|held| held.name == name)
         };
-        let name = free_name(&tensor.name, &taken);
+        let name = names::free(&tensor.name, &taken);
         self.tensors.push((slot, Tensor { name, ty, access }));
         TensorId(self.tensors.len() as u32 - 1)
     }
@@ -224,12 +224,4 @@ impl Renumbering<'_> {
 
 fn without<T: Clone>(all: &[T], places: &[usize]) -> Vec<T> {
     all.iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, held)| held.clone()).collect()
-}
-
-fn free_name(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
-    if !taken(name) {
-        return name.to_owned();
-    }
-    let numbered = |number: u32| format!("{name}_{number}");
-    (2..).map(numbered).find(|name| !taken(name)).expect("there are more numbers than names")
 }

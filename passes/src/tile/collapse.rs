@@ -8,9 +8,8 @@
 //! The tensors are the same memory seen in another shape.
 
 use kiln_ir::kernel::{Axis, Kernel, Statement};
+use kiln_ir::statements::{for_each_expr, for_each_load, for_each_store, map_exprs};
 use kiln_ir::{Atom, AxisId, Dim, Expr, Index, Load, Shape, TensorId};
-
-use crate::statements::{for_each_expr, for_each_load, for_each_store, map_exprs};
 
 /// Inner loops of this length have no need to be longer.
 const LONG: usize = 256;

@@ -3,10 +3,10 @@
 //! Heads of attention, for example: `x[t, c / 64, c % 64]` becomes, with `c = 64·q + r`, `x[t, q, r]`.
 
 use kiln_ir::kernel::{Kernel, Statement};
+use kiln_ir::statements::{for_each_load, for_each_store};
 use kiln_ir::{Atom, AxisId, Index};
 
 use super::rewrite;
-use crate::statements::{for_each_load, for_each_store};
 
 /// Inner parts shorter than this would be loops of their own for nothing.
 const LEAST: i64 = 8;

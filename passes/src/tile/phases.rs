@@ -4,10 +4,10 @@
 //! `r` and `k` written out, `(s·q + r + p - k) /! s` is `q + (r + p - k) /! s`, and only the taps that exist are left.
 
 use kiln_ir::kernel::{Kernel, Statement};
+use kiln_ir::statements::for_each_expr;
 use kiln_ir::{Atom, AxisId, Expr, Index};
 
 use super::rewrite;
-use crate::statements::for_each_expr;
 
 /// More copies of a loop body than this are not written out.
 const MAX_COPIES: usize = 64;

@@ -1,10 +1,10 @@
 //! Changes to the loops of a kernel that keep what it computes.
 
 use kiln_ir::kernel::{Axis, Kernel, Statement};
+use kiln_ir::statements::map_exprs;
 use kiln_ir::{AxisId, Dim, Expr, Index, Load};
 
 use crate::bounds;
-use crate::statements::map_exprs;
 
 /// Splits an axis of a constant extent into an outer axis and an inner one of `size` positions, which divides the extent. The caller
 /// puts both where the axis was.

@@ -6,11 +6,11 @@
 
 use kiln_ir::kernel::{Access, Kernel, Local, Reduction, Schedule, Statement, Tensor};
 use kiln_ir::program::Class;
+use kiln_ir::statements::{for_each_load, for_each_store, with_tensors};
 use kiln_ir::{AxisId, Dim, Expr, Index, Init, Load, LocalId, Monoid, TensorId, Type};
 
 use super::{MACHINE, rewrite, threads};
 use crate::lower::tidy;
-use crate::statements::{for_each_load, for_each_store, with_tensors};
 use crate::steps::{Slot, Step, Steps};
 
 /// More results than this are enough for threads.

@@ -1,11 +1,11 @@
 //! What threads divide, and how much of it is one chunk.
 
 use kiln_ir::kernel::{Kernel, Statement};
+use kiln_ir::statements::{for_each_store, has_serial};
 use kiln_ir::{AxisId, Expr};
 
 use super::{MACHINE, MAX_UNROLL, stride};
 use crate::fuse::facts;
-use crate::statements::{for_each_store, has_serial};
 use crate::vectorize;
 
 /// Enough items for threads to be equally busy.

@@ -11,12 +11,12 @@
 //! ```
 
 use kiln_ir::kernel::{Kernel, Local, Reduction, Statement};
+use kiln_ir::statements::{map_exprs, substitute_locals};
 use kiln_ir::{AxisId, Binary, Comparison, DType, Expr, Index, LocalId, Monoid};
 
 use super::MAX_UNROLL;
 use super::rewrite::expr_indices;
 use crate::lower::tidy;
-use crate::statements::{map_exprs, substitute_locals};
 
 /// Writes out the windows of a kernel that has one with a position.
 pub fn run(kernel: &mut Kernel) {

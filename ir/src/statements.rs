@@ -1,7 +1,7 @@
-//! Walks over the statements of a kernel, which several passes share.
+//! Walks over the statements of a kernel, which passes and back ends share.
 
-use kiln_ir::kernel::{Reduction, Statement};
-use kiln_ir::{Expr, Index, Load, LocalId, TensorId};
+use crate::kernel::{Reduction, Statement};
+use crate::{Expr, Index, Load, LocalId, TensorId};
 
 /// Calls `visit` with every expression of the statements, whole.
 pub fn for_each_expr(statements: &[Statement], visit: &mut dyn FnMut(&Expr)) {
