@@ -44,7 +44,7 @@ impl Tuning {
             Tuning::Benchmark(path) => (path, true),
             Tuning::Locked(path) => (path, false),
         };
-        let here = lock::machine(Pool::from_environment()?.threads());
+        let here = lock::machine(Pool::from_environment()?.threads(), options.cpu);
         let mut lock = match Lock::read(path, &here)? {
             None if !may_measure => return Err(lock::absent(path)),
             lock => lock.unwrap_or_else(|| Lock::new(&here)),

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use kiln_codegen_cpu::Cpu;
 use kiln_frontend::{Code, Diagnostic};
 use kiln_passes::select_algorithm::{Algorithm, Problem};
 use serde::{Deserialize, Serialize};
@@ -168,10 +169,12 @@ fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// What times depend on: the processor, the widest instructions of its micro-kernels, and the threads.
-pub(super) fn machine(threads: usize) -> String {
+/// What times depend on: the processor, the widest instructions of its micro-kernels, the threads, and whether the code around these is for this
+/// processor or for any.
+pub(super) fn machine(threads: usize, cpu: Cpu) -> String {
     let instructions = kiln_runtime::brgemm::available()[0].0;
-    format!("{}, {instructions}, {threads} threads", processor())
+    let portable = if cpu == Cpu::Baseline { ", portable code" } else { "" };
+    format!("{}, {instructions}, {threads} threads{portable}", processor())
 }
 
 /// The processor's name and numbers, as the system tells them.

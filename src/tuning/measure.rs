@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiln_codegen_cpu as cpu;
-use kiln_ir::DType;
+use kiln_ir::{DType, Role};
 use kiln_passes::pipeline::{self, Request};
 use kiln_passes::select_algorithm::{Algorithm, Problem, Selection};
 use kiln_runtime::{Input, Pool, Session};
@@ -31,12 +31,13 @@ pub(super) fn candidates(
     autocast: Option<DType>,
     options: cpu::Options,
 ) -> Result<Vec<(Algorithm, f64)>, Error> {
+    let graph = problem.graph();
     let mut candidates = Vec::new();
     for algorithm in Problem::CANDIDATES {
         let selection = Selection::Forced(algorithm);
         let request = Request {
             name: "convolution".to_owned(),
-            predict: Some(problem.graph()),
+            predict: Some(graph.clone()),
             autocast,
             selection,
             ..Request::default()
@@ -46,7 +47,9 @@ pub(super) fn candidates(
         let session = Session::with_pool(code.into_runtime_program(), SEED, Pool::from_environment()?)?;
         candidates.push(Candidate { algorithm, session, times: Vec::new() });
     }
-    let data: Vec<Vec<f32>> = problem.data().into_iter().map(|count| vec![0.5; count]).collect();
+    let given = graph.inputs().into_iter().filter(|(_, input)| input.role == Role::Data);
+    let data: Vec<Vec<f32>> =
+        given.map(|(value, _)| vec![0.5; graph.ty(value).shape.count().at(problem.samples)]).collect();
     let inputs: Vec<Input<'_>> = data.iter().map(|data| Input::F32(data)).collect();
     for round in 0..=ROUNDS {
         for candidate in &mut candidates {

@@ -79,6 +79,15 @@ fn what_is_measured_is_kept_and_used() {
 }
 
 #[test]
+fn code_for_every_machine_has_times_of_its_own() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("tuning.json");
+    benchmark(&path).expect("everything can be measured");
+    let portable = Compiler::new().portable().tuning(Tuning::Locked(path.clone())).compile(&training());
+    refused(portable.map(|compiled| compiled.program.to_string()), &["has no times of", "portable code"]);
+}
+
+#[test]
 fn exact_leaves_nothing_to_measure() {
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("tuning.json");
