@@ -45,16 +45,17 @@ impl Tuning {
             Tuning::Locked(path) => (path, false),
         };
         let here = lock::machine(Pool::from_environment()?.threads(), options.cpu);
-        let mut lock = match Lock::read(path, &here)? {
-            None if !may_measure => return Err(lock::absent(path)),
-            lock => lock.unwrap_or_else(|| Lock::new(&here)),
-        };
+        let held = Lock::read(path, &here)?;
+        let is_there = held.is_some();
+        let mut lock = held.unwrap_or_else(|| Lock::new(&here));
         let dtype = request.autocast.unwrap_or(DType::F32);
         let (mut winners, mut is_new) = (BTreeMap::new(), false);
         for problem in pipeline::problems(&request)? {
             let key = format!("{dtype} {problem}");
             let winner = match lock.winner(path, &key)? {
                 Some(winner) => winner,
+                // A model without a choice needs no file, and --benchmark writes none for it.
+                None if !may_measure && !is_there => return Err(lock::absent(path)),
                 None if !may_measure => return Err(lock.missing(path, &key)),
                 None => {
                     is_new = true;

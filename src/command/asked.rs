@@ -14,13 +14,13 @@ pub(super) struct Asked {
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     peak_memory: Option<Bytes>,
     /// Take the fastest algorithm of each convolution; those that the tuning lock file lacks are timed and written to it.
-    #[arg(long)]
+    #[arg(long, group = "tuned")]
     benchmark: bool,
     /// As --benchmark, but what the tuning lock file lacks is an error.
-    #[arg(long, conflicts_with = "benchmark")]
+    #[arg(long, group = "tuned")]
     locked: bool,
     /// The tuning lock file.
-    #[arg(long, value_name = "FILE", default_value = "kiln-tuning.json")]
+    #[arg(long, value_name = "FILE", default_value = "kiln-tuning.json", requires = "tuned")]
     tuning: PathBuf,
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Options {
     #[arg(long)]
     amp: bool,
     /// Leave out algorithms that round otherwise than the sums of the ops, as Winograd's convolutions do.
-    #[arg(long, conflicts_with_all = ["benchmark", "locked"])]
+    #[arg(long, conflicts_with = "tuned")]
     exact: bool,
     /// Time a program whose every value is looked at.
     #[arg(long)]

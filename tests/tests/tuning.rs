@@ -88,6 +88,16 @@ fn code_for_every_machine_has_times_of_its_own() {
 }
 
 #[test]
+fn a_model_without_a_choice_needs_no_file() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("tuning.json");
+    for tuning in [Tuning::Benchmark(path.clone()), Tuning::Locked(path.clone())] {
+        Compiler::new().tuning(tuning).compile(&kiln::models::mlp::mlp()).expect("there is nothing to measure");
+    }
+    assert!(!path.exists());
+}
+
+#[test]
 fn exact_leaves_nothing_to_measure() {
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("tuning.json");
